@@ -1,0 +1,22 @@
+//! Nouns and nature: what every room above speaks of. No HTTP client here, and tokio in `tasks` only.
+
+pub mod secret_file;
+
+#[cfg(feature = "gate")]
+pub mod account;
+#[cfg(feature = "gate")]
+pub mod clock;
+#[cfg(feature = "gate")]
+pub mod entropy;
+#[cfg(feature = "gate")]
+pub mod path;
+#[cfg(feature = "gate")]
+pub mod peer;
+#[cfg(feature = "gate")]
+pub mod port;
+#[cfg(feature = "gate")]
+pub mod seal;
+#[cfg(feature = "gate")]
+pub mod secret;
+#[cfg(feature = "gate")]
+pub mod tasks;

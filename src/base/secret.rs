@@ -1,0 +1,69 @@
+//! Secrets are types that cannot print themselves. `expose` is the word to search for: it stands beside the wire
+//! or the sealer, nowhere else.
+
+use std::fmt;
+
+use secrecy::{ExposeSecret, SecretString};
+
+macro_rules! secret {
+    ($(#[$doc:meta])* $name:ident $(, $derive:ident)*) => {
+        $(#[$doc])*
+        $(#[derive($derive)])*
+        pub struct $name(SecretString);
+
+        impl $name {
+            /// Takes a secret in.
+            pub fn new(value: impl Into<String>) -> Self {
+                Self(SecretString::from(value.into()))
+            }
+
+            /// The secret itself.
+            ///
+            /// # Security
+            /// For the wire and the sealer only; never into a log, a URL of ours, an error or a page.
+            pub fn expose(&self) -> &str {
+                self.0.expose_secret()
+            }
+        }
+
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(concat!(stringify!($name), "([redacted])"))
+            }
+        }
+    };
+}
+
+secret!(
+    /// An OAuth refresh token (RFC 6749 §1.5).
+    RefreshToken, Clone
+);
+secret!(
+    /// The OAuth client's secret (RFC 6749 §2.3.1).
+    ClientSecret, Clone
+);
+secret!(
+    /// An authorization code (RFC 6749 §4.1.2); used once, so not `Clone`.
+    AuthCode
+);
+secret!(
+    /// A PKCE code verifier (RFC 7636 §4.1); used once, so not `Clone`.
+    PkceVerifier
+);
+secret!(
+    /// The `state` of an authorization request (RFC 6749 §10.12).
+    State, Clone
+);
+secret!(
+    /// The `nonce` of an authorization request (OpenID Connect Core §3.1.2.1).
+    Nonce, Clone
+);
+secret!(
+    /// An id_token as it came, a signed JWT (OpenID Connect Core §2).
+    IdToken
+);
+
+/// Whether two secrets are equal, in time that does not tell where they differ.
+pub fn same(left: &str, right: &str) -> bool {
+    aws_lc_rs::constant_time::verify_slices_are_equal(left.as_bytes(), right.as_bytes()).is_ok()
+}

@@ -1,0 +1,39 @@
+//! Work that no client can cancel: it is spawned here, and the drain waits for it.
+
+use std::time::Duration;
+
+use tokio::runtime::Handle;
+use tokio::task::JoinHandle;
+use tokio_util::task::TaskTracker;
+
+/// Spawns on one runtime and remembers what still runs. Clones share the memory.
+#[derive(Clone, Debug)]
+pub struct Tasks {
+    handle: Handle,
+    tracker: TaskTracker,
+}
+
+impl Tasks {
+    /// Tasks that run on `handle`.
+    pub fn on(handle: Handle) -> Self {
+        Self { handle, tracker: TaskTracker::new() }
+    }
+
+    /// Starts a piece of work. Dropping what is returned detaches the work; it never cancels it.
+    pub fn spawn<F>(&self, work: F) -> JoinHandle<F::Output>
+    where
+        F: Future + Send + 'static,
+        F::Output: Send + 'static,
+    {
+        self.tracker.spawn_on(work, &self.handle)
+    }
+
+    /// Waits until all work has ended, `limit` at most; says whether it has.
+    ///
+    /// # Cancel safety
+    /// Dropping the future stops the waiting, not the work.
+    pub async fn drain(&self, limit: Duration) -> bool {
+        self.tracker.close();
+        tokio::time::timeout(limit, self.tracker.wait()).await.is_ok()
+    }
+}

@@ -1,0 +1,3 @@
+//! Carry it on: from the gate to the upstream and back.
+
+pub mod settings;

@@ -1,0 +1,95 @@
+//! What is known of a session and of a grant, in clear: pure values, judged at a given time.
+
+use std::time::Duration;
+
+use crate::base::account::{Account, Identity};
+use crate::base::clock::Timestamp;
+use crate::base::secret::RefreshToken;
+use crate::wire::ForgeToken;
+
+/// A session: one browser, signed in as one account at one of our origins.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SessionRecord {
+    /// Whose it is.
+    pub account: Account,
+    /// The origin (`public_url`) that it was made at; it counts there only.
+    pub origin: String,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// When it was last used.
+    pub seen_at: Timestamp,
+    /// Its absolute end; use does not move it.
+    pub expires_at: Timestamp,
+}
+
+/// What a grant's scope allows, beside what was asked for; judged by effective power (forgejo.md 2.1).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ScopeVerdict {
+    /// Not known yet, or the forge could not be asked: withheld, asked again.
+    Unknown,
+    /// The power that was asked for.
+    Exact,
+    /// Less than was asked for: passed on with its true scopes.
+    Narrower,
+    /// More than was asked for (an old consent): withheld.
+    Wider,
+}
+
+/// An account's grant: the one token set that all its sessions share, and who the account is.
+#[derive(Clone, Debug)]
+pub struct GrantRecord {
+    /// Rises with every write.
+    pub version: u64,
+    /// Whose it is.
+    pub account: Account,
+    /// Who that is, as the forge said last.
+    pub identity: Identity,
+    /// The access token.
+    pub access: ForgeToken,
+    /// When the access token ends.
+    pub access_expires_at: Timestamp,
+    /// The life that the forge announced for it.
+    pub access_life: Duration,
+    /// The refresh token, if the forge gave one.
+    pub refresh: Option<RefreshToken>,
+    /// Whether the forge has said that the refresh token of this version is spent.
+    pub dead: bool,
+    /// The granted scopes as introspected (a space-separated list); empty while unknown.
+    pub scope: String,
+    /// What that means.
+    pub verdict: ScopeVerdict,
+    /// When the scope was last asked for.
+    pub asked_at: Timestamp,
+    /// The scope text for which the visitor has read the notice about an old consent.
+    pub noticed: Option<String>,
+}
+
+/// How a token stands at a moment (spec: a margin m = min(`min_ttl`, half of the announced life)).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Freshness {
+    /// More than 2m left: pass.
+    Fresh,
+    /// Between m and 2m: pass, renew behind.
+    Ageing,
+    /// Less than m: wait for a renewal; if that fails for now, pass while it lives.
+    Stale,
+    /// Its time is up.
+    Expired,
+}
+
+impl GrantRecord {
+    /// How the access token stands at `now`.
+    pub fn freshness(&self, now: Timestamp, min_ttl: Duration) -> Freshness {
+        let left = self.access_expires_at.since(now);
+        let margin = min_ttl.min(self.access_life / 2);
+        if left.is_zero() {
+            Freshness::Expired
+        } else if left < margin {
+            Freshness::Stale
+        } else if left <= margin * 2 {
+            Freshness::Ageing
+        } else {
+            Freshness::Fresh
+        }
+    }
+}

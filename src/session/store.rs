@@ -1,0 +1,109 @@
+//! The port of every store. A store keeps rows it cannot read: what matters in a row is sealed (`vault`).
+
+use std::fmt::Debug;
+
+use thiserror::Error;
+
+use crate::base::account::AccountKey;
+use crate::base::clock::Timestamp;
+use crate::base::port::Answer;
+use crate::session::id::SessionKey;
+
+/// A session as a store sees it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SessionRow {
+    /// Whose it is: an index for "all sessions of this account"; the sealed part says it too, and that one counts.
+    pub account: AccountKey,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// When it was last used, at most a minute behind.
+    pub seen_at: Timestamp,
+    /// Its absolute end.
+    pub expires_at: Timestamp,
+    /// The sealed record.
+    pub sealed: Vec<u8>,
+}
+
+/// An account's grant as a store sees it. Versions only rise.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GrantRow {
+    /// Rises by one with every write.
+    pub version: u64,
+    /// When the row may be swept: the account has had no use for so long that nothing in it can be alive.
+    pub expires_at: Timestamp,
+    /// The sealed record.
+    pub sealed: Vec<u8>,
+}
+
+/// The outcome of a compare-and-swap.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Swap {
+    /// Written, and durable.
+    Done,
+    /// Somebody wrote in between: read again.
+    Stale,
+}
+
+/// The right to refresh one account's grant until `until`, across all processes on the store.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Lease {
+    /// Which account.
+    pub account: AccountKey,
+    /// Who holds it: random, so that a lapsed holder cannot give back what is no longer his.
+    pub holder: [u8; 16],
+    /// When it lapses by itself.
+    pub until: Timestamp,
+}
+
+/// What went wrong in a store. None of it says anything about who is signed in.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum StoreError {
+    /// The store cannot answer now: locked, full, gone, too slow, or its queue is full. Try again later.
+    #[error("the session store cannot answer")]
+    Unavailable(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// The store was written by a newer program, or is not ours.
+    #[error("the session store has a format that this program does not know")]
+    Foreign,
+}
+
+/// What all stores can do. Written rows are durable when the future completes. Absent and expired are both `None`;
+/// `now` is always the caller's. Every method may be called from any task, and a dropped future leaves the
+/// write either whole or undone.
+///
+/// # Errors
+/// Each method: [`StoreError`]; "cannot know" is never "not there".
+pub trait SessionStore: Debug + Send + Sync + 'static {
+    /// Adds a session.
+    fn insert_session(&self, key: SessionKey, row: SessionRow) -> Answer<'_, Result<(), StoreError>>;
+    /// Reads a session that has not reached its absolute end.
+    fn session(&self, key: SessionKey, now: Timestamp) -> Answer<'_, Result<Option<SessionRow>, StoreError>>;
+    /// Notes that a session was used; never brings a removed session back, never moves `seen_at` backwards.
+    /// Says whether the session was there.
+    fn touch_session(&self, key: SessionKey, seen_at: Timestamp) -> Answer<'_, Result<bool, StoreError>>;
+    /// Ends a session; says whether it was there.
+    fn remove_session(&self, key: SessionKey) -> Answer<'_, Result<bool, StoreError>>;
+    /// An account's sessions that have not reached their absolute end, newest first.
+    fn sessions_of(&self, account: AccountKey, now: Timestamp) -> Answer<'_, Result<Vec<(SessionKey, SessionRow)>, StoreError>>;
+    /// Ends all of an account's sessions; says how many there were.
+    fn remove_sessions_of(&self, account: AccountKey) -> Answer<'_, Result<u64, StoreError>>;
+
+    /// Reads an account's grant, whatever its age.
+    fn grant(&self, account: AccountKey) -> Answer<'_, Result<Option<GrantRow>, StoreError>>;
+    /// Writes a grant if the stored version is still `seen` (`None`: there is none). Durable against power loss when it
+    /// says [`Swap::Done`].
+    fn swap_grant(&self, account: AccountKey, seen: Option<u64>, next: GrantRow) -> Answer<'_, Result<Swap, StoreError>>;
+
+    /// Takes the lease of an account if nobody holds one that has not lapsed at `now`.
+    fn lease(&self, lease: Lease, now: Timestamp) -> Answer<'_, Result<bool, StoreError>>;
+    /// Gives a lease back; without effect when it lapsed and somebody else holds it.
+    fn release(&self, lease: Lease) -> Answer<'_, Result<(), StoreError>>;
+
+    /// Marks a one-time thing (the hash of a sign-in's `state`) as used until `until`. False: it was used before.
+    fn claim(&self, once: [u8; 32], now: Timestamp, until: Timestamp) -> Answer<'_, Result<bool, StoreError>>;
+
+    /// Drops what has expired, at most a bounded number of rows; says how many went.
+    fn sweep(&self, now: Timestamp) -> Answer<'_, Result<u64, StoreError>>;
+    /// Whether the store can read and write now.
+    fn ping(&self) -> Answer<'_, Result<(), StoreError>>;
+}

@@ -1,0 +1,21 @@
+//! What crosses the hop between hero_proxy and the app behind it: names, encodings, the token's type, and the law of
+//! headers. Always compiled; without any feature this is the whole crate.
+
+pub mod consume;
+pub mod credential;
+pub mod encode;
+pub mod name;
+pub mod token;
+pub mod trust;
+
+#[cfg(feature = "byo")]
+pub mod byo;
+#[cfg(feature = "axum")]
+pub mod extract;
+
+#[cfg(feature = "gate")]
+pub mod inject;
+#[cfg(feature = "gate")]
+pub mod scrub;
+
+pub use token::ForgeToken;
