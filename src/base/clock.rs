@@ -61,10 +61,15 @@ pub trait Clock: Debug + Send + Sync + 'static {
 pub struct SystemClock;
 
 impl Clock for SystemClock {
-    #[expect(clippy::disallowed_methods, clippy::disallowed_types, reason = "the one place that looks at the wall clock")]
+    #[expect(
+        clippy::disallowed_methods,
+        clippy::disallowed_types,
+        reason = "the one place that looks at the wall clock"
+    )]
     fn now(&self) -> Timestamp {
         // A clock before 1970 reads as 1970: everything has expired then, which is the safe side.
-        let since_epoch = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+        let since_epoch =
+            std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
         Timestamp(millis_of(since_epoch))
     }
 }

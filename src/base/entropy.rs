@@ -28,7 +28,10 @@ pub fn random_text<const N: usize>(entropy: &dyn Entropy) -> String {
 pub struct OsEntropy;
 
 impl Entropy for OsEntropy {
-    #[expect(clippy::expect_used, reason = "without randomness nothing here is safe: better no answer than a guessable one")]
+    #[expect(
+        clippy::expect_used,
+        reason = "without randomness nothing here is safe: better no answer than a guessable one"
+    )]
     fn fill(&self, out: &mut [u8]) {
         aws_lc_rs::rand::fill(out).expect("the operating system gives random bytes");
     }

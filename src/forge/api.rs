@@ -62,11 +62,20 @@ pub trait ForgeOauth: Debug + Send + Sync + 'static {
     /// The URL to send a browser to; asks for the discovery document first if it is not known.
     fn authorize_url<'a>(&'a self, ask: Authorization<'a>) -> Answer<'a, Result<Url, ForgeError>>;
     /// Exchanges a code. `redirect_uri`: the same bytes as in the authorize request.
-    fn redeem<'a>(&'a self, code: AuthCode, verifier: PkceVerifier, redirect_uri: &'a str) -> Answer<'a, Result<TokenSet, ForgeError>>;
+    fn redeem<'a>(
+        &'a self,
+        code: AuthCode,
+        verifier: PkceVerifier,
+        redirect_uri: &'a str,
+    ) -> Answer<'a, Result<TokenSet, ForgeError>>;
     /// Trades a refresh token for a new set.
     fn refresh<'a>(&'a self, token: &'a RefreshToken) -> Answer<'a, Result<TokenSet, ForgeError>>;
     /// Checks an id_token; with a nonce, that too (a refresh's id_token carries the last login's nonce: pass none).
-    fn verify<'a>(&'a self, id_token: &'a IdToken, nonce: Option<&'a Nonce>) -> Answer<'a, Result<Identity, ForgeError>>;
+    fn verify<'a>(
+        &'a self,
+        id_token: &'a IdToken,
+        nonce: Option<&'a Nonce>,
+    ) -> Answer<'a, Result<Identity, ForgeError>>;
     /// Asks what a token is good for.
     fn introspect<'a>(&'a self, token: &'a ForgeToken) -> Answer<'a, Result<Introspection, ForgeError>>;
 }

@@ -84,7 +84,11 @@ pub trait SessionStore: Debug + Send + Sync + 'static {
     /// Ends a session; says whether it was there.
     fn remove_session(&self, key: SessionKey) -> Answer<'_, Result<bool, StoreError>>;
     /// An account's sessions that have not reached their absolute end, newest first.
-    fn sessions_of(&self, account: AccountKey, now: Timestamp) -> Answer<'_, Result<Vec<(SessionKey, SessionRow)>, StoreError>>;
+    fn sessions_of(
+        &self,
+        account: AccountKey,
+        now: Timestamp,
+    ) -> Answer<'_, Result<Vec<(SessionKey, SessionRow)>, StoreError>>;
     /// Ends all of an account's sessions; says how many there were.
     fn remove_sessions_of(&self, account: AccountKey) -> Answer<'_, Result<u64, StoreError>>;
 
@@ -92,7 +96,12 @@ pub trait SessionStore: Debug + Send + Sync + 'static {
     fn grant(&self, account: AccountKey) -> Answer<'_, Result<Option<GrantRow>, StoreError>>;
     /// Writes a grant if the stored version is still `seen` (`None`: there is none). Durable against power loss when it
     /// says [`Swap::Done`].
-    fn swap_grant(&self, account: AccountKey, seen: Option<u64>, next: GrantRow) -> Answer<'_, Result<Swap, StoreError>>;
+    fn swap_grant(
+        &self,
+        account: AccountKey,
+        seen: Option<u64>,
+        next: GrantRow,
+    ) -> Answer<'_, Result<Swap, StoreError>>;
 
     /// Takes the lease of an account if nobody holds one that has not lapsed at `now`.
     fn lease(&self, lease: Lease, now: Timestamp) -> Answer<'_, Result<bool, StoreError>>;
@@ -100,7 +109,8 @@ pub trait SessionStore: Debug + Send + Sync + 'static {
     fn release(&self, lease: Lease) -> Answer<'_, Result<(), StoreError>>;
 
     /// Marks a one-time thing (the hash of a sign-in's `state`) as used until `until`. False: it was used before.
-    fn claim(&self, once: [u8; 32], now: Timestamp, until: Timestamp) -> Answer<'_, Result<bool, StoreError>>;
+    fn claim(&self, once: [u8; 32], now: Timestamp, until: Timestamp)
+    -> Answer<'_, Result<bool, StoreError>>;
 
     /// Drops what has expired, at most a bounded number of rows; says how many went.
     fn sweep(&self, now: Timestamp) -> Answer<'_, Result<u64, StoreError>>;

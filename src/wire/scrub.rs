@@ -27,7 +27,9 @@ pub struct OwnCookies {
 impl OwnCookies {
     /// Whether a cookie of this name is ours. Case does not count, so that no backend sees a near miss.
     pub fn owns(&self, name: &[u8]) -> bool {
-        let starts = |prefix: &str| name.get(..prefix.len()).is_some_and(|head| head.eq_ignore_ascii_case(prefix.as_bytes()));
+        let starts = |prefix: &str| {
+            name.get(..prefix.len()).is_some_and(|head| head.eq_ignore_ascii_case(prefix.as_bytes()))
+        };
         name.eq_ignore_ascii_case(self.session.as_bytes())
             || name.eq_ignore_ascii_case(self.signed_out.as_bytes())
             || starts(&self.flow_prefix)
@@ -130,11 +132,13 @@ fn folded(byte: u8) -> u8 {
 }
 
 fn folds_to(name: &str, reserved: &str) -> bool {
-    name.len() == reserved.len() && name.bytes().zip(reserved.bytes()).all(|(byte, wanted)| folded(byte) == wanted)
+    name.len() == reserved.len()
+        && name.bytes().zip(reserved.bytes()).all(|(byte, wanted)| folded(byte) == wanted)
 }
 
 fn folds_under(name: &str, prefix: &str) -> bool {
-    name.len() >= prefix.len() && name.bytes().zip(prefix.bytes()).all(|(byte, wanted)| folded(byte) == wanted)
+    name.len() >= prefix.len()
+        && name.bytes().zip(prefix.bytes()).all(|(byte, wanted)| folded(byte) == wanted)
 }
 
 /// Names that we set, that other products set to say who somebody is, or that a backend may take a URL or an address
@@ -194,7 +198,8 @@ pub fn is_reserved(name: &str, extra: &[String]) -> bool {
     // Two letters decide nearly always: this is asked for every header line of every request.
     let first = name.bytes().next().map_or(0, folded);
     let listed = matches!(first, b'x' | b'f' | b'r' | b't' | b'c' | b'p' | b's')
-        && (RESERVED_PREFIXES.iter().any(|prefix| folds_under(name, prefix)) || RESERVED.iter().any(|reserved| folds_to(name, reserved)));
+        && (RESERVED_PREFIXES.iter().any(|prefix| folds_under(name, prefix))
+            || RESERVED.iter().any(|reserved| folds_to(name, reserved)));
     listed
         || GUARDED.iter().any(|guarded| folds_to(name, guarded) && name != *guarded)
         || extra.iter().any(|reserved| folds_to(name, reserved))
@@ -204,8 +209,17 @@ pub fn is_reserved(name: &str, extra: &[String]) -> bool {
 fn is_hop_by_hop(name: &HeaderName) -> bool {
     matches!(
         name.as_str(),
-        "connection" | "proxy-connection" | "keep-alive" | "te" | "trailer" | "transfer-encoding" | "upgrade" | "proxy-authorization"
-            | "proxy-authenticate" | "proxy-authentication-info" | "http2-settings"
+        "connection"
+            | "proxy-connection"
+            | "keep-alive"
+            | "te"
+            | "trailer"
+            | "transfer-encoding"
+            | "upgrade"
+            | "proxy-authorization"
+            | "proxy-authenticate"
+            | "proxy-authentication-info"
+            | "http2-settings"
     )
 }
 
@@ -302,7 +316,10 @@ fn take_cookies(headers: &mut HeaderMap, own: &OwnCookies, seen: &mut Scrubbed) 
             rest.extend_from_slice(pair);
             continue;
         }
-        let value = pair.get(name.len()..).and_then(|tail| tail.trim_ascii_start().strip_prefix(b"=")).unwrap_or_default();
+        let value = pair
+            .get(name.len()..)
+            .and_then(|tail| tail.trim_ascii_start().strip_prefix(b"="))
+            .unwrap_or_default();
         if name == own.session.as_bytes() {
             // Two of them: somebody planted one (RFC 6265bis §5), and no order tells which. Neither counts.
             seen.session = match (&seen.session, ShortText::new(value)) {
@@ -339,12 +356,15 @@ fn name_of(pair: &[u8]) -> &[u8] {
 /// backend's to send. Says how many lines went.
 pub fn scrub_answer(headers: &mut HeaderMap, rules: &ScrubRules) -> usize {
     let mut dropped = 0;
-    let named: Vec<HeaderName> = headers.keys().filter(|field| folds_under(field.as_str(), "x-hero-")).cloned().collect();
+    let named: Vec<HeaderName> =
+        headers.keys().filter(|field| folds_under(field.as_str(), "x-hero-")).cloned().collect();
     for field in named {
         dropped += headers.get_all(&field).iter().count();
         headers.remove(&field);
     }
-    let sets_ours = |line: &HeaderValue| pairs(line.as_bytes()).next().is_some_and(|pair| rules.cookies.owns(name_of(pair)));
+    let sets_ours = |line: &HeaderValue| {
+        pairs(line.as_bytes()).next().is_some_and(|pair| rules.cookies.owns(name_of(pair)))
+    };
     if headers.get_all(header::SET_COOKIE).iter().any(sets_ours) {
         let lines: Vec<HeaderValue> = headers.get_all(header::SET_COOKIE).iter().cloned().collect();
         headers.remove(header::SET_COOKIE);

@@ -16,7 +16,10 @@ fn rules() -> ScrubRules {
 fn map(lines: &[(&str, &str)]) -> HeaderMap {
     let mut headers = HeaderMap::new();
     for (name, value) in lines {
-        headers.append(HeaderName::from_bytes(name.as_bytes()).unwrap(), HeaderValue::from_bytes(value.as_bytes()).unwrap());
+        headers.append(
+            HeaderName::from_bytes(name.as_bytes()).unwrap(),
+            HeaderValue::from_bytes(value.as_bytes()).unwrap(),
+        );
     }
     headers
 }
@@ -28,7 +31,8 @@ fn left(headers: &HeaderMap) -> Vec<(String, String)> {
 fn check(lines: &[(&str, &str)], expected: &[(&str, &str)]) -> Scrubbed {
     let mut headers = map(lines);
     let seen = scrub(&mut headers, &rules(), false);
-    let expected: Vec<(String, String)> = expected.iter().map(|(n, v)| ((*n).to_owned(), (*v).to_owned())).collect();
+    let expected: Vec<(String, String)> =
+        expected.iter().map(|(n, v)| ((*n).to_owned(), (*v).to_owned())).collect();
     assert_eq!(left(&headers), expected, "{lines:?}");
     seen
 }
@@ -37,10 +41,30 @@ fn check(lines: &[(&str, &str)], expected: &[(&str, &str)]) -> Scrubbed {
 #[test]
 fn reserved_names_and_their_aliases_are_dropped_and_counted() {
     for name in [
-        "X-Hero-Forge-Token", "x_hero_forge_token", "x.hero.forge.token", "X-Hero_Anything", "x!hero~user", "Remote-User", "remote_user",
-        "X-Forwarded-User", "x_forwarded_for", "X-Auth-Request-Email", "X-WEBAUTH-USER", "X-authentik-username", "Tailscale-User-Login",
-        "X-SSL-Client-Cert", "Transfer_Encoding", "transfer.encoding", "Content_Length", "Co0kie_x-acme", "X_Acme_User", "Forwarded",
-        "X-Real-IP", "x_request_id", "Sudo", "V`ia",
+        "X-Hero-Forge-Token",
+        "x_hero_forge_token",
+        "x.hero.forge.token",
+        "X-Hero_Anything",
+        "x!hero~user",
+        "Remote-User",
+        "remote_user",
+        "X-Forwarded-User",
+        "x_forwarded_for",
+        "X-Auth-Request-Email",
+        "X-WEBAUTH-USER",
+        "X-authentik-username",
+        "Tailscale-User-Login",
+        "X-SSL-Client-Cert",
+        "Transfer_Encoding",
+        "transfer.encoding",
+        "Content_Length",
+        "Co0kie_x-acme",
+        "X_Acme_User",
+        "Forwarded",
+        "X-Real-IP",
+        "x_request_id",
+        "Sudo",
+        "V`ia",
     ] {
         // Two that only look like it stay.
         let stays = matches!(name, "Co0kie_x-acme" | "V`ia");
@@ -50,7 +74,11 @@ fn reserved_names_and_their_aliases_are_dropped_and_counted() {
         if stays {
             assert_eq!(seen.spoofed, 0, "{name}");
         } else {
-            assert_eq!(left(&headers), expected.iter().map(|(n, v)| ((*n).to_owned(), (*v).to_owned())).collect::<Vec<_>>(), "{name}");
+            assert_eq!(
+                left(&headers),
+                expected.iter().map(|(n, v)| ((*n).to_owned(), (*v).to_owned())).collect::<Vec<_>>(),
+                "{name}"
+            );
             assert_eq!(seen.spoofed, 2, "{name}");
         }
     }
@@ -61,9 +89,20 @@ fn reserved_names_and_their_aliases_are_dropped_and_counted() {
 fn connection_removes_what_it_names_but_never_host_framing_or_cookies() {
     check(
         &[
-            ("host", "vm1"), ("connection", "X-Real, Host, content-length"), ("Connection", "cookie,TRANSFER-ENCODING, ,x-hero-user"),
-            ("proxy-connection", "x-other"), ("x-real", "1"), ("x-other", "2"), ("content-length", "3"), ("cookie", "a=b"), ("keep-alive", "5"),
-            ("te", "trailers"), ("trailer", "x"), ("proxy-authorization", "Basic x"), ("upgrade", "h2c"), ("transfer-encoding", "chunked"),
+            ("host", "vm1"),
+            ("connection", "X-Real, Host, content-length"),
+            ("Connection", "cookie,TRANSFER-ENCODING, ,x-hero-user"),
+            ("proxy-connection", "x-other"),
+            ("x-real", "1"),
+            ("x-other", "2"),
+            ("content-length", "3"),
+            ("cookie", "a=b"),
+            ("keep-alive", "5"),
+            ("te", "trailers"),
+            ("trailer", "x"),
+            ("proxy-authorization", "Basic x"),
+            ("upgrade", "h2c"),
+            ("transfer-encoding", "chunked"),
         ],
         &[("host", "vm1"), ("content-length", "3"), ("cookie", "a=b")],
     );
@@ -80,7 +119,10 @@ fn a_wanted_upgrade_is_noted_before_its_headers_go() {
 fn our_cookies_go_and_the_others_keep_their_order_and_bytes() {
     let id = "a".repeat(43);
     let line = format!("a=\"1\"; __Host-hero_session={id};b=2");
-    let seen = check(&[("cookie", &line), ("cookie", "__Host-hero_flow_abc=xyz"), ("cookie", "c = 3 ;; d")], &[("cookie", "a=\"1\"; b=2; c = 3; d")]);
+    let seen = check(
+        &[("cookie", &line), ("cookie", "__Host-hero_flow_abc=xyz"), ("cookie", "c = 3 ;; d")],
+        &[("cookie", "a=\"1\"; b=2; c = 3; d")],
+    );
     assert_eq!(seen.session, SessionCookie::One(ShortText::new(id.as_bytes()).unwrap()));
     assert_eq!(seen.cookies, [OwnCookie { name: "__Host-hero_flow_abc".to_owned(), value: b"xyz".to_vec() }]);
     check(&[("cookie", "__Host-hero_session=x")], &[]);
@@ -103,8 +145,15 @@ fn two_session_cookies_or_an_oversized_one_are_none() {
 #[test]
 fn forwarding_headers_count_from_a_believed_peer_only() {
     let lines = [
-        ("x-forwarded-for", "1.2.3.4"), ("x-forwarded-for", "5.6.7.8"), ("x-forwarded-proto", "https"), ("x-forwarded-host", "vm1"),
-        ("x-forwarded-uri", "/x"), ("x-original-url", "/y"), ("x-rewrite-url", "/z"), ("forwarded", "for=9.9.9.9"), ("x-real-ip", "9.9.9.9"),
+        ("x-forwarded-for", "1.2.3.4"),
+        ("x-forwarded-for", "5.6.7.8"),
+        ("x-forwarded-proto", "https"),
+        ("x-forwarded-host", "vm1"),
+        ("x-forwarded-uri", "/x"),
+        ("x-original-url", "/y"),
+        ("x-rewrite-url", "/z"),
+        ("forwarded", "for=9.9.9.9"),
+        ("x-real-ip", "9.9.9.9"),
         ("connection", "x-forwarded-for"),
     ];
     let seen = check(&lines, &[]);
@@ -131,16 +180,31 @@ fn a_request_id_is_kept_when_short_and_harmless() {
 #[test]
 fn a_backend_can_neither_set_nor_clear_our_cookies() {
     let mut headers = map(&[
-        ("set-cookie", "a=1; Path=/"), ("set-cookie", "__Host-hero_session=evil; Path=/"), ("set-cookie", "b=2"),
-        ("set-cookie", "__Host-hero_flow_x=evil"), ("x-hero-forge-token", "t"), ("x_hero_user", "u"), ("clear-site-data", "\"cache\", \"cookies\""),
+        ("set-cookie", "a=1; Path=/"),
+        ("set-cookie", "__Host-hero_session=evil; Path=/"),
+        ("set-cookie", "b=2"),
+        ("set-cookie", "__Host-hero_flow_x=evil"),
+        ("x-hero-forge-token", "t"),
+        ("x_hero_user", "u"),
+        ("clear-site-data", "\"cache\", \"cookies\""),
     ]);
     assert_eq!(scrub_answer(&mut headers, &rules()), 5);
-    assert_eq!(left(&headers), [("set-cookie".to_owned(), "a=1; Path=/".to_owned()), ("set-cookie".to_owned(), "b=2".to_owned())]);
+    assert_eq!(
+        left(&headers),
+        [("set-cookie".to_owned(), "a=1; Path=/".to_owned()), ("set-cookie".to_owned(), "b=2".to_owned())]
+    );
 }
 
 const NAMES: [&str; 9] = [
-    "x-hero-forge-token", "x-hero-user-id", "x-forwarded-for", "x-forwarded-user", "x-auth-request-user", "remote-user", "x-real-ip",
-    "forwarded", "x-acme-user",
+    "x-hero-forge-token",
+    "x-hero-user-id",
+    "x-forwarded-for",
+    "x-forwarded-user",
+    "x-auth-request-user",
+    "remote-user",
+    "x-real-ip",
+    "forwarded",
+    "x-acme-user",
 ];
 
 proptest! {
