@@ -76,3 +76,52 @@ impl fmt::Display for SessionKey {
         self.0.iter().take(4).try_for_each(|byte| write!(f, "{byte:02x}"))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::entropy::OsEntropy;
+
+    /// Holds: S2, S3, X4.
+    #[test]
+    fn ids_are_new_each_time_and_their_keys_tell_nothing_of_them() {
+        let ids: Vec<SessionId> = (0..1_000).map(|_| SessionId::random(&OsEntropy)).collect();
+        let texts: std::collections::HashSet<String> = ids.iter().map(SessionId::text).collect();
+        assert_eq!(texts.len(), ids.len());
+        for id in &ids {
+            assert_eq!(id.text().len(), ID_TEXT_BYTES);
+            assert_ne!(id.key().0, id.0, "a store sees a hash");
+            assert_eq!(SessionId::parse(id.text().as_bytes()).unwrap().key(), id.key());
+        }
+    }
+
+    /// Holds: S7.
+    #[test]
+    fn an_id_has_one_spelling() {
+        let text = SessionId::random(&OsEntropy).text();
+        // 43 characters hold 258 bits: the last two must be zero.
+        let odd_end = format!("{}B", &text.get(..42).unwrap());
+        let bent = [
+            String::new(),
+            text.get(..42).unwrap().to_owned(),
+            format!("{text}="),
+            format!("{text}A"),
+            format!(" {}", text.get(..42).unwrap()),
+            text.replacen(|_: char| true, "+", 1),
+            text.replacen(|_: char| true, "\0", 1),
+            odd_end,
+            "A".repeat(1 << 20),
+        ];
+        for text in &bent {
+            assert!(SessionId::parse(text.as_bytes()).is_none(), "{:?}", text.get(..50.min(text.len())));
+        }
+    }
+
+    /// Holds: X7.
+    #[test]
+    fn an_id_does_not_print_itself() {
+        let id = SessionId::random(&OsEntropy);
+        assert_eq!(format!("{id:?}"), "SessionId([redacted])");
+        assert_eq!(format!("{}", id.key()).len(), 8);
+    }
+}

@@ -22,6 +22,13 @@ pub struct SessionRecord {
     pub expires_at: Timestamp,
 }
 
+impl SessionRecord {
+    /// Whether it is over at `now`: at its absolute end, or unused for `idle`.
+    pub fn has_ended(&self, now: Timestamp, idle: Duration) -> bool {
+        self.expires_at <= now || self.seen_at.plus(idle) <= now
+    }
+}
+
 /// What a grant's scope allows, beside what was asked for; judged by effective power (forgejo.md 2.1).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ScopeVerdict {
@@ -91,5 +98,35 @@ impl GrantRecord {
         } else {
             Freshness::Fresh
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::account::UserId;
+
+    /// Holds: S5.
+    #[test]
+    fn a_session_ends_when_unused_and_at_its_absolute_end() {
+        const HOUR: Duration = Duration::from_hours(1);
+        let (start, end) = (Timestamp::from_secs(1_000), Timestamp::from_secs(1_000).plus(HOUR * 8));
+        let account =
+            Account { issuer: "https://forge".into(), client_id: "c".into(), sub: UserId("7".into()) };
+        let seen = |seen_at| SessionRecord {
+            account: account.clone(),
+            origin: "https://vm1".to_owned(),
+            created_at: start,
+            seen_at,
+            expires_at: end,
+        };
+        let moment = Duration::from_millis(1);
+        assert!(!seen(start).has_ended(start.plus(HOUR).minus(moment), HOUR));
+        assert!(seen(start).has_ended(start.plus(HOUR), HOUR), "idle");
+        // Used all the time, and refreshed all the time: the absolute end stays where it was.
+        assert!(!seen(end.minus(moment)).has_ended(end.minus(moment), HOUR));
+        assert!(seen(end.minus(moment)).has_ended(end, HOUR), "absolute");
+        // A clock that was set back ends no session.
+        assert!(!seen(start.plus(HOUR)).has_ended(start, HOUR));
     }
 }

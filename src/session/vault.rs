@@ -1,1 +1,234 @@
-//! To come.
+//! Records in, rows out: what a store may know is in clear, all else is sealed to the row's own key.
+//!
+//! 1. Whoever can write the store can end sessions and keep them from idling out, and nothing more: account, origin,
+//!    beginning and end of a session count only as sealed, and a sealed row opens under its own key only.
+//! 2. A row that does not open, was written by a newer program or contradicts itself is [`Found::Spoilt`]: to be logged,
+//!    and else like [`Found::Absent`]. The visitor signs in again, and that replaces it.
+//! 3. A store that cannot answer is an error, never "absent".
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::base::account::Account;
+use crate::base::clock::Timestamp;
+use crate::base::entropy::{Entropy, random_bytes};
+use crate::base::seal::{KeyRing, Sealer};
+use crate::base::secret::State;
+use crate::session::format::{self, Unreadable};
+use crate::session::id::SessionKey;
+use crate::session::record::{GrantRecord, SessionRecord};
+use crate::session::store::{GrantRow, Lease, SessionRow, SessionStore, StoreError, Swap};
+
+/// What a look into the store found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Found<T> {
+    /// It is there and can be believed.
+    Live(T),
+    /// Nothing there, or its time is up.
+    Absent,
+    /// Something is there that cannot be believed.
+    Spoilt(Spoilt),
+}
+
+/// A row that cannot be believed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Spoilt {
+    /// Why, for the log.
+    pub reason: SpoiltReason,
+    /// A grant row's version in clear, for the swap that replaces it; zero for a session.
+    pub version: u64,
+}
+
+/// Why a row cannot be believed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum SpoiltReason {
+    /// No key of ours opens it here: the key left the ring, the row was damaged, or it was moved.
+    Sealed,
+    /// A newer program wrote it.
+    Newer,
+    /// What is inside is no record.
+    Garbled,
+    /// What stands in clear is not what was sealed.
+    Contradicts,
+}
+
+impl From<Unreadable> for SpoiltReason {
+    fn from(unreadable: Unreadable) -> Self {
+        match unreadable {
+            Unreadable::Newer => Self::Newer,
+            Unreadable::Garbled => Self::Garbled,
+        }
+    }
+}
+
+impl<T> Found<T> {
+    /// What can be believed, if anything.
+    pub fn live(self) -> Option<T> {
+        match self {
+            Self::Live(record) => Some(record),
+            Self::Absent | Self::Spoilt(_) => None,
+        }
+    }
+
+    fn from_opened(opened: Result<T, SpoiltReason>, version: u64) -> Self {
+        match opened {
+            Ok(record) => Self::Live(record),
+            Err(reason) => Self::Spoilt(Spoilt { reason, version }),
+        }
+    }
+}
+
+impl Found<GrantRecord> {
+    /// The version that the next grant of this account has.
+    pub fn next_version(&self) -> u64 {
+        match self {
+            Self::Live(record) => record.version.saturating_add(1),
+            Self::Absent => 1,
+            Self::Spoilt(spoilt) => spoilt.version.saturating_add(1),
+        }
+    }
+}
+
+/// A store of records, on top of a store of rows.
+///
+/// # Cancel safety
+/// As [`SessionStore`]: a dropped future leaves each write whole or undone.
+///
+/// # Errors
+/// Each method: [`StoreError`], when the store cannot answer.
+#[derive(Debug)]
+pub struct Vault {
+    store: Arc<dyn SessionStore>,
+    sessions: Sealer,
+    grants: Sealer,
+    entropy: Arc<dyn Entropy>,
+}
+
+#[expect(clippy::missing_errors_doc, reason = "said once, at the type")]
+impl Vault {
+    /// A vault whose rows are sealed by `ring`'s first key and opened by all of them.
+    pub fn new(store: Arc<dyn SessionStore>, ring: &KeyRing, entropy: Arc<dyn Entropy>) -> Self {
+        Self {
+            store,
+            sessions: Sealer::new(ring, "session row", entropy.clone()),
+            grants: Sealer::new(ring, "grant row", entropy.clone()),
+            entropy,
+        }
+    }
+
+    /// Adds a session.
+    pub async fn insert_session(&self, key: SessionKey, record: &SessionRecord) -> Result<(), StoreError> {
+        let row = SessionRow {
+            account: record.account.key(),
+            created_at: record.created_at,
+            seen_at: record.seen_at,
+            expires_at: record.expires_at,
+            sealed: self.sessions.seal(&key.0, &format::write_session(record)),
+        };
+        self.store.insert_session(key, row).await
+    }
+
+    /// Reads a session that has not reached its absolute end; whether it idled out is the caller's to judge.
+    pub async fn session(&self, key: SessionKey, now: Timestamp) -> Result<Found<SessionRecord>, StoreError> {
+        let row = self.store.session(key, now).await?;
+        Ok(row.map_or(Found::Absent, |row| Found::from_opened(self.open_session(key, &row), 0)))
+    }
+
+    /// Notes that a session was used; says whether it was there.
+    pub async fn touch_session(&self, key: SessionKey, seen_at: Timestamp) -> Result<bool, StoreError> {
+        self.store.touch_session(key, seen_at).await
+    }
+
+    /// Ends a session; says whether it was there.
+    pub async fn remove_session(&self, key: SessionKey) -> Result<bool, StoreError> {
+        self.store.remove_session(key).await
+    }
+
+    /// An account's sessions that have not reached their absolute end, newest first.
+    pub async fn sessions_of(
+        &self,
+        account: &Account,
+        now: Timestamp,
+    ) -> Result<Vec<(SessionKey, Found<SessionRecord>)>, StoreError> {
+        let rows = self.store.sessions_of(account.key(), now).await?;
+        let open = |(key, row)| (key, Found::from_opened(self.open_session(key, &row), 0));
+        Ok(rows.into_iter().map(open).collect())
+    }
+
+    /// Ends all of an account's sessions; says how many there were.
+    pub async fn remove_sessions_of(&self, account: &Account) -> Result<u64, StoreError> {
+        self.store.remove_sessions_of(account.key()).await
+    }
+
+    /// Reads an account's grant, whatever its age.
+    pub async fn grant(&self, account: &Account) -> Result<Found<GrantRecord>, StoreError> {
+        let row = self.store.grant(account.key()).await?;
+        Ok(row.map_or(Found::Absent, |row| Found::from_opened(self.open_grant(account, &row), row.version)))
+    }
+
+    /// Writes a grant whose version follows the stored one (see [`Found::next_version`]). It survives power loss when this
+    /// says [`Swap::Done`]. `keep_until`: when the row may be swept; no session that needs it may live longer.
+    pub async fn swap_grant(&self, next: &GrantRecord, keep_until: Timestamp) -> Result<Swap, StoreError> {
+        let key = next.account.key();
+        let seen = next.version.checked_sub(1).filter(|version| *version > 0);
+        let sealed = self.grants.seal(&key.0, &format::write_grant(next));
+        self.store
+            .swap_grant(key, seen, GrantRow { version: next.version, expires_at: keep_until, sealed })
+            .await
+    }
+
+    /// Takes the right to refresh an account's grant for `span`. None: somebody else has it.
+    pub async fn lease(
+        &self,
+        account: &Account,
+        now: Timestamp,
+        span: Duration,
+    ) -> Result<Option<Lease>, StoreError> {
+        let lease =
+            Lease { account: account.key(), holder: random_bytes(&*self.entropy), until: now.plus(span) };
+        let taken = self.store.lease(lease.clone(), now).await?;
+        Ok(taken.then_some(lease))
+    }
+
+    /// Gives a lease back.
+    pub async fn release(&self, lease: Lease) -> Result<(), StoreError> {
+        self.store.release(lease).await
+    }
+
+    /// Uses up the `state` of a sign-in, which nobody may use again before `until`. False: it was used before.
+    pub async fn claim(&self, state: &State, now: Timestamp, until: Timestamp) -> Result<bool, StoreError> {
+        let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, state.expose().as_bytes());
+        let mut once = [0; 32];
+        once.copy_from_slice(digest.as_ref());
+        self.store.claim(once, now, until).await
+    }
+
+    /// Drops what has expired, at most a bounded number of rows; says how many went.
+    pub async fn sweep(&self, now: Timestamp) -> Result<u64, StoreError> {
+        self.store.sweep(now).await
+    }
+
+    /// Whether the store can read and write now.
+    pub async fn ping(&self) -> Result<(), StoreError> {
+        self.store.ping().await
+    }
+
+    fn open_session(&self, key: SessionKey, row: &SessionRow) -> Result<SessionRecord, SpoiltReason> {
+        let plain = self.sessions.open(&key.0, &row.sealed).map_err(|_| SpoiltReason::Sealed)?;
+        let record = format::read_session(&plain, row.seen_at)?;
+        let said = (row.account, row.created_at, row.expires_at);
+        let agrees = said == (record.account.key(), record.created_at, record.expires_at);
+        agrees.then_some(record).ok_or(SpoiltReason::Contradicts)
+    }
+
+    fn open_grant(&self, account: &Account, row: &GrantRow) -> Result<GrantRecord, SpoiltReason> {
+        let plain = self.grants.open(&account.key().0, &row.sealed).map_err(|_| SpoiltReason::Sealed)?;
+        let record = format::read_grant(&plain)?;
+        let agrees = record.account == *account && record.version == row.version;
+        agrees.then_some(record).ok_or(SpoiltReason::Contradicts)
+    }
+}
+
+#[cfg(test)]
+mod tests;
