@@ -3,9 +3,15 @@
 pub mod api;
 pub mod error;
 pub mod http;
-pub mod id_token;
 pub mod oauth;
 pub mod scope;
+
+mod cached;
+mod discovery;
+mod id_token;
+mod introspect;
+mod keys;
+mod token;
 
 #[cfg(any(feature = "demo", feature = "test-support"))]
 pub mod fake;
