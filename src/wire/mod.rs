@@ -13,6 +13,16 @@ pub mod byo;
 #[cfg(feature = "axum")]
 pub mod extract;
 
+#[cfg(feature = "axum")]
+mod connect;
+#[cfg(not(feature = "axum"))]
+mod connect {
+    /// Without axum nobody but the app's own server knows the peer.
+    pub(super) fn peer(_: &http::Extensions) -> Option<super::trust::PeerAddress> {
+        None
+    }
+}
+
 #[cfg(feature = "gate")]
 pub mod inject;
 #[cfg(feature = "gate")]
