@@ -1,3 +1,33 @@
 //! May you pass? The layer, what it asks, and the keeper that answers by the forge.
+//!
+//! ```text
+//! request -> service: scrub -> keeper.decide -> Now(Pass)   -> inject -> the app
+//!                                            -> Now(Answer) -> a page, a redirect, problem+json
+//!                                            -> Later       -> store or forge, then Pass or Answer
+//! answer  <- service: our cookies and names taken out, `private` where somebody is signed in
+//! ```
 
+pub mod answer;
+pub mod body;
+pub mod keeper;
+pub mod layer;
+pub mod reason;
+pub mod return_path;
 pub mod settings;
+pub mod verdict;
+
+mod exchange;
+mod flight;
+mod flow;
+mod judge;
+mod near;
+mod own;
+mod pages;
+mod reader;
+mod renew;
+mod rules;
+mod sign_in;
+
+pub use keeper::ForgeKeeper;
+pub use layer::{ForgeAuth, ForgeAuthLayer};
+pub use settings::Settings;

@@ -170,7 +170,8 @@ impl<S: SlotStore> ByoSlot<S> {
             Asker::Doubtful => return Err(SlotError::NotYours),
         };
         let companion = Companion { forge_user_id, token: Silhouette::of(token) };
-        let companion = serde_json::to_string(&companion).map_err(|cause| SlotError::Unavailable(cause.into()))?;
+        let companion =
+            serde_json::to_string(&companion).map_err(|cause| SlotError::Unavailable(cause.into()))?;
         // The companion first: cut short here, it speaks of a token that is not there, and the old one serves nobody.
         self.store.write(CONTEXT, OWNER_KEY, &SecretString::from(companion))?;
         self.store.write(CONTEXT, TOKEN_KEY, &SecretString::from(token.expose()))
@@ -211,7 +212,9 @@ impl<S: SlotStore> ByoSlot<S> {
             Ok(companion) if companion.token != Silhouette::of(&token) => {
                 (ByoToken { token, owner: Owner::Unclear }, Some(companion))
             }
-            Ok(Companion { forge_user_id: Some(id), .. }) => (ByoToken { token, owner: Owner::User(id) }, None),
+            Ok(Companion { forge_user_id: Some(id), .. }) => {
+                (ByoToken { token, owner: Owner::User(id) }, None)
+            }
             Ok(_) => (ByoToken { token, owner: Owner::Unrecorded }, None),
         };
         Ok(Some(read))
@@ -248,7 +251,8 @@ mod tests {
 
         fn write(&self, context: &str, key: &str, secret: &SecretString) -> Result<(), SlotError> {
             if let Some(left) = &mut *self.writes_left.lock().unwrap() {
-                *left = left.checked_sub(1).ok_or_else(|| SlotError::Unavailable("the disk is full".into()))?;
+                *left =
+                    left.checked_sub(1).ok_or_else(|| SlotError::Unavailable("the disk is full".into()))?;
             }
             self.secrets.lock().unwrap().insert(format!("{context}/{key}"), secret.clone());
             Ok(())

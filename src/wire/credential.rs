@@ -23,7 +23,9 @@ impl<'a> Asker<'a> {
     pub fn of(extensions: &'a Extensions) -> Self {
         match extensions.get::<Visitor>() {
             Some(visitor) => Self::Known(&visitor.id),
-            None if extensions.get::<Refusals>().is_some_and(|refusals| refusals.names(&USER_ID)) => Self::Doubtful,
+            None if extensions.get::<Refusals>().is_some_and(|refusals| refusals.names(&USER_ID)) => {
+                Self::Doubtful
+            }
             None => Self::Unnamed,
         }
     }
@@ -185,7 +187,8 @@ mod tests {
             let source = if may { Source::Byo } else { Source::None };
             let first = ForgeCredential::resolve(None, Some(pasted(owner.clone())), asker);
             assert_eq!(first.source(), source, "{owner:?} {asker:?}");
-            let after_401 = ForgeCredential::PassThrough(passed()).after_refusal(Some(pasted(owner.clone())), asker);
+            let after_401 =
+                ForgeCredential::PassThrough(passed()).after_refusal(Some(pasted(owner.clone())), asker);
             assert_eq!(after_401.source(), source, "{owner:?} {asker:?}");
         }
     }
@@ -201,7 +204,12 @@ mod tests {
     #[test]
     fn a_refused_token_header_falls_back_to_the_pasted_token_of_the_same_visitor() {
         let mut extensions = Extensions::new();
-        extensions.insert(Visitor { id: "42".into(), login: "alice".into(), email: None, groups: Vec::new() });
+        extensions.insert(Visitor {
+            id: "42".into(),
+            login: "alice".into(),
+            email: None,
+            groups: Vec::new(),
+        });
         let credential =
             ForgeCredential::resolve(None, Some(pasted(Owner::User("42".into()))), Asker::of(&extensions));
         assert_eq!(credential.source(), Source::Byo);

@@ -174,7 +174,9 @@ mod tests {
 
     #[test]
     fn what_encode_does_not_write_is_refused() {
-        for bad in ["%", "%4", "%4g", "%+1", "a b", "a,b", "a:b", "ë", "a\"b", "%FF", "%C3", "%ED%A0%80", "%C0%80"] {
+        for bad in
+            ["%", "%4", "%4g", "%+1", "a b", "a,b", "a:b", "ë", "a\"b", "%FF", "%C3", "%ED%A0%80", "%C0%80"]
+        {
             assert_eq!(decode(bad), None, "{bad}");
         }
         assert_eq!(decode("%c3%ab").as_deref(), Some("ë"), "hexadecimal digits may be small");

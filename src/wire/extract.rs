@@ -108,9 +108,13 @@ mod tests {
     #[tokio::test]
     async fn a_handler_for_the_signed_in_answers_401_to_others() {
         let mut parts = parts();
-        let refused = <Visitor as FromRequestParts<()>>::from_request_parts(&mut parts, &()).await.unwrap_err();
+        let refused =
+            <Visitor as FromRequestParts<()>>::from_request_parts(&mut parts, &()).await.unwrap_err();
         assert_eq!(refused.into_response().status(), StatusCode::UNAUTHORIZED);
-        assert_eq!(<Visitor as OptionalFromRequestParts<()>>::from_request_parts(&mut parts, &()).await, Ok(None));
+        assert_eq!(
+            <Visitor as OptionalFromRequestParts<()>>::from_request_parts(&mut parts, &()).await,
+            Ok(None)
+        );
         parts.extensions.insert(alice());
         let seen = <Visitor as FromRequestParts<()>>::from_request_parts(&mut parts, &()).await.unwrap();
         assert_eq!(seen, alice());

@@ -119,14 +119,22 @@ fn nobody_is_half_a_visitor() {
     check(&[("x-hero-user", b"alice")], USER, Refusal::Incomplete);
     check(&[("x-hero-user-id", b"42")], USER_ID, Refusal::Incomplete);
     check(&[("x-hero-user", b"alice"), ("x-hero-user-id", b"4 2")], USER_ID, Refusal::Malformed);
-    check(&[("x-hero-user", b"alice"), ("x-hero-user-id", b"1"), ("x-hero-user-id", b"2")], USER_ID, Refusal::Repeated);
+    check(
+        &[("x-hero-user", b"alice"), ("x-hero-user-id", b"1"), ("x-hero-user-id", b"2")],
+        USER_ID,
+        Refusal::Repeated,
+    );
     check(&[("x-hero-user", b"al%ZZ"), ("x-hero-user-id", b"42")], USER, Refusal::Malformed);
 }
 
 #[test]
 fn an_odd_email_or_group_list_is_left_out_and_the_visitor_stays() {
-    let lines: [(&str, &[u8]); 4] =
-        [("x-hero-user", b"a"), ("x-hero-user-id", b"1"), ("x-hero-email", b""), ("x-hero-groups", b"acme,,x")];
+    let lines: [(&str, &[u8]); 4] = [
+        ("x-hero-user", b"a"),
+        ("x-hero-user-id", b"1"),
+        ("x-hero-email", b""),
+        ("x-hero-groups", b"acme,,x"),
+    ];
     let consumed = read(&lines, SOCKET);
     let visitor = consumed.visitor.unwrap();
     assert_eq!((visitor.email, visitor.groups.len()), (None, 0));
@@ -146,10 +154,13 @@ fn nothing_that_was_read_prints_the_token() {
 
 #[tokio::test]
 async fn a_planted_extension_never_reaches_the_app() {
-    let app = ServiceBuilder::new().layer(ConsumeForgeTokenLayer::new(Trust::loopback())).service(service_fn(
-        |request: Request<()>| async move { Ok::<_, std::convert::Infallible>(request.into_parts().0.extensions) },
-    ));
-    let planted = PassedToken { token: ForgeToken::new("planted").unwrap(), expires_at_secs: None, scopes: None };
+    let app = ServiceBuilder::new().layer(ConsumeForgeTokenLayer::new(Trust::loopback())).service(
+        service_fn(|request: Request<()>| async move {
+            Ok::<_, std::convert::Infallible>(request.into_parts().0.extensions)
+        }),
+    );
+    let planted =
+        PassedToken { token: ForgeToken::new("planted").unwrap(), expires_at_secs: None, scopes: None };
     let visitor = Visitor { id: "1".into(), login: "root".into(), email: None, groups: Vec::new() };
     let request = Request::builder()
         .extension(planted)

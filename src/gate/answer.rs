@@ -1,0 +1,113 @@
+//! Every answer that the gate gives itself. All of them are for one person at one moment: no cache may keep them.
+
+use bytes::Bytes;
+use http::header::{self, HeaderName, HeaderValue};
+use http::{Response, StatusCode};
+use http_body_util::Full;
+use serde_json::json;
+
+use crate::gate::pages::{Action, POLICY, Page};
+use crate::gate::reason::Reason;
+use crate::gate::verdict::{Answer, Asked, Reader};
+use crate::wire::name;
+
+/// How long a client waits before it asks again, in seconds, where a 503 says so.
+const RETRY_AFTER: HeaderValue = HeaderValue::from_static("5");
+
+/// What a refusal offers beside its words.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Offer {
+    /// Further sentences.
+    pub lines: Vec<String>,
+    /// Links.
+    pub actions: Vec<Action>,
+    /// Where "sign out" posts to, if it is offered.
+    pub sign_out: Option<String>,
+    /// Who is signed in.
+    pub who: Option<String>,
+    /// Where a program finds the sign-in.
+    pub login_url: Option<String>,
+}
+
+/// An answer with nothing but the headers that all of ours have.
+/// **Source**: RFC 9111 §5.2.2.5; RFC 9700 §4.2, §4.16.
+fn bare(status: StatusCode, body: Bytes, asked: &Asked) -> Answer {
+    let mut answer = Response::new(Full::new(body));
+    *answer.status_mut() = status;
+    let policy = HeaderValue::from_str(&POLICY).unwrap_or(HeaderValue::from_static("default-src 'none'"));
+    let fixed = [
+        (header::CACHE_CONTROL, HeaderValue::from_static("no-store")),
+        (header::REFERRER_POLICY, HeaderValue::from_static("no-referrer")),
+        (header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
+        (header::X_FRAME_OPTIONS, HeaderValue::from_static("DENY")),
+        (header::CONTENT_SECURITY_POLICY, policy),
+        (HeaderName::from_static("cross-origin-opener-policy"), HeaderValue::from_static("same-origin")),
+        (HeaderName::from_static("cross-origin-resource-policy"), HeaderValue::from_static("same-origin")),
+        (name::REQUEST_ID, asked.request_id.clone()),
+    ];
+    answer.headers_mut().extend(fixed);
+    answer
+}
+
+/// 303 to somewhere: never 307 or 308, which would repeat a POST (RFC 9700 §4.12).
+pub(super) fn see_other(location: &str, asked: &Asked) -> Answer {
+    let mut answer = bare(StatusCode::SEE_OTHER, Bytes::new(), asked);
+    if let Ok(location) = HeaderValue::from_str(location) {
+        answer.headers_mut().insert(header::LOCATION, location);
+    }
+    answer
+}
+
+/// A JSON document of ours.
+pub(super) fn document(value: &serde_json::Value, asked: &Asked) -> Answer {
+    typed(StatusCode::OK, "application/json", value.to_string(), asked)
+}
+
+fn typed(status: StatusCode, kind: &'static str, body: String, asked: &Asked) -> Answer {
+    let mut answer = bare(status, Bytes::from(body), asked);
+    answer.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
+    answer.headers_mut().insert(header::VARY, HeaderValue::from_static("Accept, Sec-Fetch-Mode, Cookie"));
+    answer
+}
+
+/// A refusal, as a page for a person and as problem+json (RFC 9457) for a program.
+pub(super) fn refuse(reason: Reason, offer: Offer, asked: &Asked) -> Answer {
+    explain(reason.status, reason.code, reason.title, reason.advice, offer, asked)
+}
+
+/// The same, for a fault that another room has named.
+pub(super) fn explain(
+    status: StatusCode,
+    code: &str,
+    title: &str,
+    advice: &str,
+    offer: Offer,
+    asked: &Asked,
+) -> Answer {
+    let request_id = asked.request_id.to_str().unwrap_or_default();
+    let mut answer = match asked.reader {
+        Reader::Program => {
+            let mut problem = json!({
+                "type": format!("urn:hero-proxy:{code}"), "title": title, "status": status.as_u16(), "detail": advice,
+                "reason": code, "request_id": request_id,
+            });
+            if let (Some(members), Some(login_url)) = (problem.as_object_mut(), offer.login_url) {
+                members.insert("login_url".to_owned(), login_url.into());
+            }
+            typed(status, "application/problem+json", problem.to_string(), asked)
+        }
+        Reader::Navigation | Reader::Page => {
+            let mut page = Page::new(title, code, request_id);
+            page.lines = Some(advice.to_owned()).filter(|advice| !advice.is_empty()).into_iter().collect();
+            page.lines.extend(offer.lines);
+            page.actions = offer.actions;
+            page.sign_out = offer.sign_out;
+            page.who = offer.who.as_deref();
+            typed(status, "text/html; charset=utf-8", page.html(), asked)
+        }
+    };
+    if status == StatusCode::SERVICE_UNAVAILABLE {
+        answer.headers_mut().insert(header::RETRY_AFTER, RETRY_AFTER);
+    }
+    answer
+}

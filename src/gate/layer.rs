@@ -1,0 +1,185 @@
+//! The layer. Header law and gate are one service: nobody can mount half of it.
+
+use std::fmt;
+use std::mem;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use bytes::Bytes;
+use http::header::{self, HeaderValue};
+use http::request::Parts;
+use http::{Request, Response};
+use http_body::Body;
+use pin_project_lite::pin_project;
+use tower_layer::Layer;
+use tower_service::Service;
+
+use crate::base::fault::Fault;
+use crate::gate::body::{GateBody, Untrailed};
+use crate::gate::reader;
+use crate::gate::verdict::{Answer, Asked, Decision, Gatekeeper, Verdict};
+use crate::wire::inject::{Injection, inject};
+use crate::wire::name;
+use crate::wire::scrub::{scrub, scrub_answer};
+
+/// Puts a gate in front of a service.
+///
+/// The service behind sees requests that may pass, with what the gatekeeper says of the visitor and nothing that a
+/// client said in its place. Its own answers are scrubbed of our cookies and names. What may not pass is answered here;
+/// the gate adds no error of its own.
+#[derive(Clone, Debug)]
+pub struct ForgeAuthLayer<K> {
+    keeper: K,
+}
+
+impl<K: Gatekeeper> ForgeAuthLayer<K> {
+    /// A layer that asks this gatekeeper.
+    pub fn new(keeper: K) -> Self {
+        Self { keeper }
+    }
+}
+
+impl<S, K: Gatekeeper> Layer<S> for ForgeAuthLayer<K> {
+    type Service = ForgeAuth<S, K>;
+
+    fn layer(&self, inner: S) -> Self::Service {
+        ForgeAuth { inner, keeper: self.keeper.clone() }
+    }
+}
+
+/// A service behind a gate.
+#[derive(Clone, Debug)]
+pub struct ForgeAuth<S, K> {
+    inner: S,
+    keeper: K,
+}
+
+impl<S, K, B, R> Service<Request<B>> for ForgeAuth<S, K>
+where
+    S: Service<Request<Untrailed<B>>, Response = Response<R>> + Clone,
+    K: Gatekeeper,
+    B: Body,
+    R: Body<Data = Bytes>,
+{
+    type Response = Response<GateBody<R>>;
+    type Error = S::Error;
+    type Future = GateFuture<S, B, S::Future, K, K::Later>;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.inner.poll_ready(context)
+    }
+
+    fn call(&mut self, request: Request<B>) -> Self::Future {
+        let (mut head, body) = request.into_parts();
+        let believed = self.keeper.believes_peer(&head);
+        let mut scrubbed = scrub(&mut head.headers, self.keeper.rules(), believed);
+        let request_id = scrubbed.request_id.take().unwrap_or_else(|| self.keeper.new_request_id());
+        head.headers.insert(name::REQUEST_ID, request_id.clone());
+        let mut asked = Asked { request_id, reader: reader::of(&head), signed_in: false };
+        let step = match self.keeper.decide(&head, scrubbed, &mut asked) {
+            Decision::Now(Verdict::Pass(injection)) => {
+                Step::Inner { inner: pass(&mut self.inner, head, body, injection) }
+            }
+            Decision::Now(Verdict::Answer(answer)) => Step::Answer { answer: Some(answer) },
+            Decision::Later(later) => {
+                // The service that was polled ready waits; its clone takes its place.
+                let spare = self.inner.clone();
+                let held = Box::new(Held { inner: mem::replace(&mut self.inner, spare), head, body });
+                Step::Later { later, held: Some(held) }
+            }
+        };
+        GateFuture { step, keeper: self.keeper.clone(), asked }
+    }
+}
+
+/// Injects and calls. After the injection nothing is removed any more.
+fn pass<S, B>(service: &mut S, mut head: Parts, body: B, injection: Injection) -> S::Future
+where
+    S: Service<Request<Untrailed<B>>>,
+{
+    inject(&mut head.headers, injection);
+    service.call(Request::from_parts(head, Untrailed::new(body)))
+}
+
+/// A request that waits for its verdict, and the service that is ready for it.
+struct Held<S, B> {
+    inner: S,
+    head: Parts,
+    body: B,
+}
+
+pin_project! {
+    /// The gate's answer to come. Nothing in it is boxed on the way of a request that passes at once.
+    pub struct GateFuture<S, B, F, K, L> {
+        #[pin]
+        step: Step<S, B, F, L>,
+        keeper: K,
+        asked: Asked,
+    }
+}
+
+pin_project! {
+    #[project = StepNow]
+    enum Step<S, B, F, L> {
+        Inner { #[pin] inner: F },
+        Answer { answer: Option<Box<Answer>> },
+        Later { later: L, held: Option<Box<Held<S, B>>> },
+    }
+}
+
+impl<S, B, F, K, L> fmt::Debug for GateFuture<S, B, F, K, L> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("GateFuture").finish_non_exhaustive()
+    }
+}
+
+impl<S, B, K, R> Future for GateFuture<S, B, S::Future, K, K::Later>
+where
+    S: Service<Request<Untrailed<B>>, Response = Response<R>>,
+    K: Gatekeeper,
+    R: Body<Data = Bytes>,
+{
+    type Output = Result<Response<GateBody<R>>, S::Error>;
+
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        let mut this = self.project();
+        loop {
+            let next = match this.step.as_mut().project() {
+                StepNow::Inner { inner } => {
+                    let response = ready!(inner.poll(context))?;
+                    return Poll::Ready(Ok(finish(response, this.keeper, this.asked)));
+                }
+                StepNow::Answer { answer } => {
+                    let answer = answer.take().map(|answer| *answer).unwrap_or_default();
+                    return Poll::Ready(Ok(answer.map(|inner| GateBody::Ours { inner })));
+                }
+                StepNow::Later { later, held } => {
+                    match (ready!(Pin::new(later).poll(context)), held.take()) {
+                        (Verdict::Answer(answer), _) => Step::Answer { answer: Some(answer) },
+                        (Verdict::Pass(injection), Some(held)) => {
+                            let Held { mut inner, head, body } = *held;
+                            this.asked.signed_in = injection.visitor.is_some();
+                            Step::Inner { inner: pass(&mut inner, head, body, injection) }
+                        }
+                        // Polled after it was done; there is nothing left to pass.
+                        (Verdict::Pass(_), None) => Step::Answer { answer: None },
+                    }
+                }
+            };
+            this.step.set(next);
+        }
+    }
+}
+
+/// The way back: a fault becomes an answer that explains itself, the backend's own answer is scrubbed.
+fn finish<K: Gatekeeper, R>(mut response: Response<R>, keeper: &K, asked: &Asked) -> Response<GateBody<R>> {
+    if let Some(fault) = response.extensions_mut().remove::<Fault>() {
+        return keeper.explain(&fault, asked).map(|inner| GateBody::Ours { inner });
+    }
+    let headers = response.headers_mut();
+    scrub_answer(headers, keeper.rules());
+    if asked.signed_in && !headers.contains_key(header::CACHE_CONTROL) {
+        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("private"));
+    }
+    response.map(|inner| GateBody::Theirs { inner })
+}

@@ -1,0 +1,179 @@
+//! What is known of sessions and accounts without asking the store: fresh for five seconds, so that an end made
+//! elsewhere is seen here by then; an end made here is seen at once.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
+
+use http::HeaderValue;
+use moka::sync::Cache;
+
+use crate::base::account::{Account, AccountKey};
+use crate::base::clock::Timestamp;
+use crate::session::id::SessionKey;
+use crate::session::record::{GrantRecord, ScopeVerdict, SessionRecord};
+use crate::wire::encode;
+use crate::wire::inject::{TokenHeaders, VisitorHeaders};
+
+/// How long a look at the store counts.
+const FRESH: Duration = Duration::from_secs(5);
+/// From here on one request looks again behind everybody's back, so that a busy session never waits.
+const AGEING: Duration = Duration::from_millis(2_500);
+/// How long an entry stays in memory; what counts is its age.
+const KEPT: Duration = Duration::from_secs(60);
+/// How long an ended session is remembered as such: longer than any look at the store takes.
+const REMEMBERED: Duration = Duration::from_secs(600);
+/// Sessions, accounts and ends kept at most; the least recently used give way.
+const CAPACITY: u64 = 100_000;
+
+/// A session as the store said last.
+#[derive(Debug)]
+pub(super) struct NearSession {
+    pub key: SessionKey,
+    pub account: AccountKey,
+    pub record: SessionRecord,
+    loaded_at: Timestamp,
+    touched_at: AtomicU64,
+    looking: AtomicBool,
+}
+
+impl NearSession {
+    pub(super) fn new(key: SessionKey, record: SessionRecord, now: Timestamp) -> Self {
+        let touched_at = AtomicU64::new(record.seen_at.millis());
+        Self {
+            key,
+            account: record.account.key(),
+            record,
+            loaded_at: now,
+            touched_at,
+            looking: AtomicBool::new(false),
+        }
+    }
+
+    /// Whether its idle or its absolute end has come.
+    pub(super) fn has_ended(&self, now: Timestamp, idle: Duration) -> bool {
+        let seen_at = Timestamp::from_millis(self.touched_at.load(Ordering::Relaxed));
+        self.record.expires_at <= now || seen_at.plus(idle) <= now
+    }
+
+    /// Whose it is.
+    pub(super) fn owner(&self) -> &Account {
+        &self.record.account
+    }
+
+    /// Whether this use of it is to be noted in the store: at most once in `interval`, and by one request only.
+    pub(super) fn is_due_for_touch(&self, now: Timestamp, interval: Duration) -> bool {
+        let seen = self.touched_at.load(Ordering::Relaxed);
+        now.since(Timestamp::from_millis(seen)) >= interval
+            && self
+                .touched_at
+                .compare_exchange(seen, now.millis(), Ordering::Relaxed, Ordering::Relaxed)
+                .is_ok()
+    }
+}
+
+/// An account as the store said last, with its header values ready.
+#[derive(Debug)]
+pub(super) struct NearAccount {
+    pub grant: GrantRecord,
+    pub visitor: Arc<VisitorHeaders>,
+    /// None while the token is withheld.
+    pub token: Option<Arc<TokenHeaders>>,
+}
+
+impl NearAccount {
+    pub(super) fn new(grant: GrantRecord) -> Self {
+        let who = &grant.identity;
+        let groups = who.groups.iter().map(|group| (group.org.as_str(), group.team.as_deref()));
+        let visitor = VisitorHeaders {
+            user: encode::text_value(&who.login).unwrap_or(HeaderValue::from_static("-")),
+            user_id: encode::text_value(&who.id.0).unwrap_or(HeaderValue::from_static("-")),
+            email: who.email.as_deref().and_then(encode::text_value),
+            groups: encode::groups_value(groups),
+        };
+        let token = matches!(grant.verdict, ScopeVerdict::Exact | ScopeVerdict::Narrower).then(|| {
+            Arc::new(TokenHeaders {
+                token: grant.access.header_value(),
+                expires: HeaderValue::from(grant.access_expires_at.secs()),
+                scopes: HeaderValue::from_str(&grant.scope).ok().filter(|scope| !scope.is_empty()),
+            })
+        });
+        Self { visitor: Arc::new(visitor), token, grant }
+    }
+}
+
+/// A session and its account.
+#[derive(Clone, Debug)]
+pub(super) struct Known {
+    pub session: Arc<NearSession>,
+    pub account: Arc<NearAccount>,
+}
+
+/// What is near.
+#[derive(Debug)]
+pub(super) struct Near {
+    sessions: Cache<SessionKey, Arc<NearSession>>,
+    accounts: Cache<AccountKey, Arc<NearAccount>>,
+    ended: Cache<SessionKey, ()>,
+}
+
+/// What a look at what is near brings.
+pub(super) enum Look {
+    /// Known; and whether the caller is the one to look at the store again behind it.
+    Known(Known, bool),
+    /// The store has to be asked.
+    Unknown,
+}
+
+impl Near {
+    pub(super) fn new() -> Self {
+        Self {
+            sessions: Cache::builder().max_capacity(CAPACITY).time_to_live(KEPT).build(),
+            accounts: Cache::builder().max_capacity(CAPACITY).time_to_live(KEPT).build(),
+            ended: Cache::builder().max_capacity(CAPACITY).time_to_live(REMEMBERED).build(),
+        }
+    }
+
+    pub(super) fn look(&self, key: SessionKey, now: Timestamp) -> Look {
+        let Some(session) = self.sessions.get(&key) else { return Look::Unknown };
+        let age = now.since(session.loaded_at);
+        // A clock that was set back makes an entry look as if it came from the future: it does not count either.
+        if age >= FRESH || session.loaded_at > now {
+            return Look::Unknown;
+        }
+        let Some(account) = self.accounts.get(&session.account) else { return Look::Unknown };
+        let look_again = age >= AGEING && !session.looking.swap(true, Ordering::Relaxed);
+        Look::Known(Known { session, account }, look_again)
+    }
+
+    /// Notes what the store said; false when the session was ended here meanwhile, so that it does not count.
+    pub(super) fn note(&self, known: &Known) -> bool {
+        self.note_account(known.session.account, &known.account);
+        self.sessions.insert(known.session.key, Arc::clone(&known.session));
+        // Looked at after the insertion: an end marks first and forgets last, so one of the two sees the other.
+        if self.ended.contains_key(&known.session.key) {
+            self.sessions.invalidate(&known.session.key);
+            return false;
+        }
+        true
+    }
+
+    /// Notes an account's grant, unless a newer one is known.
+    pub(super) fn note_account(&self, key: AccountKey, account: &Arc<NearAccount>) {
+        self.accounts.entry(key).and_upsert_with(|known| match known {
+            Some(known) if known.value().grant.version > account.grant.version => known.into_value(),
+            _ => Arc::clone(account),
+        });
+    }
+
+    /// Marks a session as ended, before the store is told.
+    pub(super) fn end(&self, key: SessionKey) {
+        self.ended.insert(key, ());
+        self.sessions.invalidate(&key);
+    }
+
+    /// Forgets a session that the store does not know any more.
+    pub(super) fn forget(&self, key: SessionKey) {
+        self.sessions.invalidate(&key);
+    }
+}

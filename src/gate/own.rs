@@ -1,0 +1,171 @@
+//! The gate's own endpoints. They match exactly; whatever else lies below the prefix is an ordinary protected path.
+
+use http::Method;
+use http::header::HeaderMap;
+use serde_json::json;
+use tracing::info;
+
+use crate::gate::answer::{self, Offer};
+use crate::gate::keeper::{ForgeKeeper, Ticket};
+use crate::gate::near::Known;
+use crate::gate::reason::{self, Reason};
+use crate::gate::rules;
+use crate::gate::sign_in;
+use crate::gate::verdict::{Answer, Reader};
+use crate::session::record::ScopeVerdict;
+
+/// One of them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Own {
+    /// `GET auth/login?return_to=`: begins a sign-in.
+    Login,
+    /// `GET auth/callback`: where the forge sends the browser back to.
+    Callback,
+    /// `POST auth/logout`, `?everywhere=true`: ends this session, or all of the account's.
+    Logout,
+    /// `GET auth/whoami`: who is signed in, until when; never a token.
+    Whoami,
+}
+
+impl Own {
+    /// The endpoint at a path.
+    pub(super) fn at(path: &str, prefix: &str) -> Option<Self> {
+        match path.strip_prefix(prefix)? {
+            "/auth/login" => Some(Self::Login),
+            "/auth/callback" => Some(Self::Callback),
+            "/auth/logout" => Some(Self::Logout),
+            "/auth/whoami" => Some(Self::Whoami),
+            _ => None,
+        }
+    }
+
+    /// Why a request is not taken, and which methods would be.
+    pub(super) fn refuses(
+        self,
+        method: &Method,
+        headers: &HeaderMap,
+        origin: &str,
+    ) -> Option<(Reason, Option<&'static str>)> {
+        match (self, method) {
+            (Self::Logout, &Method::POST) => {
+                rules::comes_from_elsewhere(headers, origin).then_some((reason::FOREIGN_ORIGIN, None))
+            }
+            (Self::Logout, _) => Some((reason::BAD_METHOD, Some("POST"))),
+            (_, &Method::GET) => None,
+            _ => Some((reason::BAD_METHOD, Some("GET"))),
+        }
+    }
+}
+
+impl ForgeKeeper {
+    /// Answers at one of our endpoints.
+    pub(super) async fn own(self, own: Own, ticket: Ticket) -> Answer {
+        match own {
+            Own::Login => {
+                let target = only(&ticket.query, "return_to").unwrap_or_else(|| "/".to_owned());
+                sign_in::begin(&self, &target, 0, &ticket).await
+            }
+            Own::Callback => sign_in::callback(&self, &ticket).await,
+            Own::Logout => self.log_out(&ticket).await,
+            Own::Whoami => self.whoami(&ticket).await,
+        }
+    }
+
+    async fn log_out(&self, ticket: &Ticket) -> Answer {
+        if let Some(key) = ticket.session {
+            let everywhere = only(&ticket.query, "everywhere").as_deref() == Some("true");
+            let ended = if everywhere { self.end_all(key).await } else { self.end(key).await };
+            if !ended {
+                return answer::refuse(reason::STORE_UNAVAILABLE, Offer::default(), &ticket.asked);
+            }
+            info!(session = %key, everywhere, "signed out");
+        }
+        let mut answer = match ticket.asked.reader {
+            Reader::Program => answer::document(&json!({ "signed_out": true }), &ticket.asked),
+            Reader::Navigation | Reader::Page => answer::see_other("/", &ticket.asked),
+        };
+        let names = self.terms.cookies.names();
+        self.clear_cookie(&mut answer, &names.session);
+        for cookie in ticket.cookies.iter().filter(|cookie| cookie.name.starts_with(&names.flow_prefix)) {
+            self.clear_cookie(&mut answer, &cookie.name);
+        }
+        // The forge would sign this browser in again without a word: from here on it is asked first.
+        if let Ok(line) = self.terms.cookies.set(&names.signed_out, "1", self.terms.settings.session.absolute)
+        {
+            answer.headers_mut().append(http::header::SET_COOKIE, line);
+        }
+        answer
+    }
+
+    /// Ends all sessions of the account that this one belongs to.
+    async fn end_all(&self, key: crate::session::id::SessionKey) -> bool {
+        let Ok(known) = self.known(key).await else { return false };
+        let Some(known) = known else { return self.end(key).await };
+        let (vault, owner) = (&self.shared.vault, known.session.owner());
+        let Ok(all) = vault.sessions_of(owner, self.shared.clock.now()).await else { return false };
+        for (session, _) in &all {
+            self.shared.near.end(*session);
+        }
+        self.shared.near.end(key);
+        vault.remove_sessions_of(owner).await.is_ok()
+    }
+
+    async fn whoami(&self, ticket: &Ticket) -> Answer {
+        let known = match ticket.session {
+            None => None,
+            Some(key) => match self.known(key).await {
+                Ok(known) => known,
+                Err(()) => return answer::refuse(reason::STORE_UNAVAILABLE, Offer::default(), &ticket.asked),
+            },
+        };
+        let now = self.shared.clock.now();
+        let live = known.filter(|known| {
+            !known.account.grant.dead && !known.session.has_ended(now, self.terms.settings.session.idle)
+        });
+        let Some(known) = live else {
+            let login_url = Some(format!("{}{}", self.terms.origin, self.path("/auth/login")));
+            let offer = Offer { actions: self.sign_in_actions("/"), login_url, ..Offer::default() };
+            return answer::refuse(reason::SIGN_IN_REQUIRED, offer, &ticket.asked);
+        };
+        answer::document(&self.description(&known), &ticket.asked)
+    }
+
+    /// What a visitor may know of himself: never a token.
+    fn description(&self, Known { session, account }: &Known) -> serde_json::Value {
+        let grant = &account.grant;
+        let state = match grant.verdict {
+            _ if !self.terms.settings.forge_token_pass_through => "off",
+            ScopeVerdict::Exact | ScopeVerdict::Narrower => "passed",
+            ScopeVerdict::Wider => "withheld_wider_consent",
+            ScopeVerdict::Unknown => "withheld_scope_unknown",
+        };
+        let groups: Vec<String> = grant
+            .identity
+            .groups
+            .iter()
+            .map(|group| match &group.team {
+                Some(team) => format!("{}:{team}", group.org),
+                None => group.org.clone(),
+            })
+            .collect();
+        json!({
+            "user": {
+                "id": grant.identity.id, "login": grant.identity.login, "name": grant.identity.name,
+                "email": grant.identity.email, "groups": groups,
+            },
+            "session": {
+                "signed_in_at": session.record.created_at.secs(),
+                "expires_at": session.record.expires_at.secs(),
+                "idle_seconds": self.terms.settings.session.idle.as_secs(),
+            },
+            "forge_token": { "state": state, "scopes": grant.scope, "revoke_at": self.forge_link("user/settings/applications") },
+        })
+    }
+}
+
+/// The value of a query parameter that stands there once.
+pub(super) fn only(query: &str, name: &str) -> Option<String> {
+    let mut values = url::form_urlencoded::parse(query.as_bytes()).filter(|(key, _)| key == name);
+    let (_, value) = values.next()?;
+    values.next().is_none().then(|| value.into_owned())
+}

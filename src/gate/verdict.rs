@@ -1,0 +1,78 @@
+//! What a gate asks and what it is told. Others may bring a gatekeeper of their own and keep the header law.
+
+use bytes::Bytes;
+use http::request::Parts;
+use http::{HeaderValue, Response};
+use http_body_util::Full;
+
+use crate::base::fault::Fault;
+use crate::wire::inject::Injection;
+use crate::wire::scrub::{ScrubRules, Scrubbed};
+
+/// An answer that the gate gives itself.
+pub type Answer = Response<Full<Bytes>>;
+
+/// May this request go on?
+#[derive(Debug)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "the large one is the hot path's: it is moved, never allocated"
+)]
+pub enum Verdict {
+    /// Yes, with this said to the backend.
+    Pass(Injection),
+    /// No: this is the answer.
+    Answer(Box<Answer>),
+}
+
+/// A verdict, or the work that leads to one.
+#[derive(Debug)]
+pub enum Decision<L> {
+    /// Known at once: the hot path.
+    Now(Verdict),
+    /// The store or the forge must be asked first.
+    Later(L),
+}
+
+/// Who reads an answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reader {
+    /// A browser that shows a page and may be sent elsewhere: a top-level GET.
+    Navigation,
+    /// A browser that shows a page but must not be sent elsewhere: a posted form, a frame.
+    Page,
+    /// A program, or a page's script: problem+json, never a redirect to a sign-in, never a cookie.
+    Program,
+}
+
+/// What is known of a request when its answer comes back.
+#[derive(Clone, Debug)]
+pub struct Asked {
+    /// The request's id.
+    pub request_id: HeaderValue,
+    /// Who reads the answer, so that a fault becomes a page for a person and problem+json for a program.
+    pub reader: Reader,
+    /// Whether the answer is for somebody who is signed in, so that no shared cache may keep it (RFC 9111 §3.5).
+    pub signed_in: bool,
+}
+
+/// Decides. One for each configuration; clones are cheap and share everything.
+pub trait Gatekeeper: Clone {
+    /// The work behind a decision that cannot be made at once; boxed there, and only there.
+    type Later: Future<Output = Verdict> + Unpin;
+
+    /// What is scrubbed from requests and answers.
+    fn rules(&self) -> &ScrubRules;
+
+    /// Whether the peer in the request's extensions is believed when it says where a request came from.
+    fn believes_peer(&self, head: &Parts) -> bool;
+
+    /// An id for a request that brought none.
+    fn new_request_id(&self) -> HeaderValue;
+
+    /// Decides on a scrubbed request. The body is not looked at.
+    fn decide(&self, head: &Parts, scrubbed: Scrubbed, asked: &mut Asked) -> Decision<Self::Later>;
+
+    /// The answer to a fault that a room behind the gate reports.
+    fn explain(&self, fault: &Fault, asked: &Asked) -> Answer;
+}
