@@ -9,6 +9,8 @@ pub mod clock;
 #[cfg(feature = "gate")]
 pub mod entropy;
 #[cfg(feature = "gate")]
+pub mod fault;
+#[cfg(feature = "gate")]
 pub mod path;
 #[cfg(feature = "gate")]
 pub mod peer;

@@ -1,0 +1,3 @@
+//! Listeners, limits, drain, health.
+
+pub mod settings;
