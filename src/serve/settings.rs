@@ -77,7 +77,7 @@ impl Default for Limits {
         Self {
             max_connections: 10_000,
             head_timeout: Duration::from_secs(30),
-            client_idle_timeout: Duration::from_secs(60),
+            client_idle_timeout: Duration::from_mins(1),
             max_headers: 100,
             max_head_bytes: 64 * 1024,
             max_target_bytes: 8 * 1024,
