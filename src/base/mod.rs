@@ -1,4 +1,4 @@
-//! Nouns and nature: what every room above speaks of. No HTTP client here, and tokio in `tasks` only.
+//! Nouns and nature: what every room above speaks of. No HTTP client here, and tokio in `tasks` and `stall` only.
 
 pub mod secret_file;
 
@@ -20,5 +20,7 @@ pub mod port;
 pub mod seal;
 #[cfg(feature = "gate")]
 pub mod secret;
+#[cfg(feature = "server")]
+pub mod stall;
 #[cfg(feature = "gate")]
 pub mod tasks;

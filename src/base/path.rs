@@ -52,6 +52,18 @@ impl<T> RouteTable<T> {
             .map(|entry| &entry.value)
     }
 
+    /// The same routes with other values: both tables find the same route for the same bytes.
+    ///
+    /// # Errors
+    /// The first one that `change` gives.
+    pub fn try_map<U, E>(&self, mut change: impl FnMut(&T) -> Result<U, E>) -> Result<RouteTable<U>, E> {
+        let entries = self.entries.iter().map(|entry| {
+            let value = change(&entry.value)?;
+            Ok(Entry { prefix: entry.prefix.clone(), public: entry.public, value })
+        });
+        Ok(RouteTable { entries: entries.collect::<Result<_, E>>()? })
+    }
+
     /// All routes, longest prefix first.
     pub fn values(&self) -> impl Iterator<Item = &T> {
         self.entries.iter().map(|entry| &entry.value)

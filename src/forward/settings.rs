@@ -10,15 +10,17 @@ use crate::base::path::RouteTable;
 pub struct Settings {
     /// The upstream of each route.
     pub routes: RouteTable<Upstream>,
-    /// How long dialling may take, TLS included.
+    /// How long dialling may take, TLS included: 504.
     pub connect_timeout: Duration,
-    /// How long an upstream may take to begin its answer.
+    /// How long an upstream may let us wait for the beginning of its answer, or for room in a body that it reads: 504.
+    /// Time spent waiting for the client does not count.
     pub response_timeout: Duration,
-    /// How long a body may stand still, either way.
+    /// How long an upstream's answer may stand still once it has begun: then it is cut. No limit in all, so that
+    /// downloads and event streams may last.
     pub idle_timeout: Duration,
     /// How long an unused connection is kept; shorter than the upstream's own keep-alive.
     pub pool_idle: Duration,
-    /// Requests under way per upstream at most; one more is a 503.
+    /// Requests under way per upstream at most; one more is a 503 with `Retry-After`.
     pub max_requests_per_upstream: usize,
 }
 

@@ -1,0 +1,111 @@
+//! What a request must be before anybody looks at it, pure. hyper has refused malformed framing and heads that are too
+//! large already (400, 431); these are the rules that it leaves to the service.
+
+use http::header::{self, HeaderValue};
+use http::uri::PathAndQuery;
+use http::{Method, StatusCode, Uri, Version, request};
+
+use crate::base::fault::Fault;
+use crate::serve::body::TOO_LARGE;
+use crate::serve::settings::Limits;
+
+const fn fault(status: StatusCode, reason: &'static str, title: &'static str) -> Fault {
+    Fault { status, reason, title }
+}
+
+const TARGET_TOO_LONG: Fault =
+    fault(StatusCode::URI_TOO_LONG, "target_too_long", "The request's address is too long");
+const BAD_HOST: Fault =
+    fault(StatusCode::BAD_REQUEST, "bad_host", "The request must name exactly one host (RFC 9112 §3.2)");
+const NO_SUCH_METHOD: Fault =
+    fault(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", "This method is not served here");
+
+/// Admits a request, its target in origin-form, or says why not. `length` is that of its body, if it is told.
+pub(super) fn admit(head: &mut request::Parts, length: Option<u64>, limits: &Limits) -> Result<(), Fault> {
+    // A tunnel would leave all rules behind; an echo of the request would show what the proxy adds.
+    if head.method == Method::CONNECT || head.method == Method::TRACE {
+        return Err(NO_SUCH_METHOD);
+    }
+    if head.uri.path_and_query().map_or(0, |target| target.as_str().len()) > limits.max_target_bytes {
+        return Err(TARGET_TOO_LONG);
+    }
+    one_host(head)?;
+    if length.is_some_and(|length| length > limits.max_body_bytes) {
+        return Err(TOO_LARGE);
+    }
+    Ok(())
+}
+
+/// Sees to it that one `Host` stands there and that the target has none of its own: in absolute-form the target's
+/// counts (RFC 9112 §3.2.2).
+fn one_host(head: &mut request::Parts) -> Result<(), Fault> {
+    let hosts = head.headers.get_all(header::HOST).iter().count();
+    if hosts > 1 || (hosts == 0 && head.version >= Version::HTTP_11) {
+        return Err(BAD_HOST);
+    }
+    let Some(authority) = head.uri.authority() else {
+        return Ok(());
+    };
+    if authority.as_str().contains('@') {
+        return Err(BAD_HOST);
+    }
+    let host = HeaderValue::from_str(authority.as_str()).map_err(|_| BAD_HOST)?;
+    head.headers.insert(header::HOST, host);
+    let target = head.uri.path_and_query().cloned().unwrap_or_else(|| PathAndQuery::from_static("/"));
+    head.uri = Uri::from(target);
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use http::request::Builder;
+    use http::{Method, Request, Version};
+
+    use super::{BAD_HOST, NO_SUCH_METHOD, TARGET_TOO_LONG, admit};
+    use crate::base::fault::Fault;
+    use crate::serve::body::TOO_LARGE;
+    use crate::serve::settings::Limits;
+
+    fn check(request: Builder, length: Option<u64>) -> Result<(String, String), Fault> {
+        let (mut head, ()) = request.body(()).unwrap().into_parts();
+        admit(&mut head, length, &Limits { max_body_bytes: 10, ..Limits::default() })?;
+        Ok((head.uri.to_string(), head.headers["host"].to_str().unwrap().to_owned()))
+    }
+
+    fn get(target: &str) -> Builder {
+        Request::get(target).header("Host", "a.example")
+    }
+
+    fn passed(target: &str, host: &str) -> Result<(String, String), Fault> {
+        Ok((target.to_owned(), host.to_owned()))
+    }
+
+    #[test]
+    fn tunnels_and_echoes_are_refused() {
+        assert_eq!(check(get("b.example:443").method(Method::CONNECT), None), Err(NO_SUCH_METHOD));
+        assert_eq!(check(get("/").method(Method::TRACE), None), Err(NO_SUCH_METHOD));
+        assert_eq!(check(get("/").method("PROPFIND"), None), passed("/", "a.example"));
+    }
+
+    #[test]
+    fn a_target_and_a_body_have_a_longest_length() {
+        let longest = format!("/{}", "x".repeat(8191));
+        assert_eq!(check(get(&longest), Some(10)), passed(&longest, "a.example"));
+        assert_eq!(check(get(&format!("{longest}x")), None), Err(TARGET_TOO_LONG));
+        assert_eq!(check(get("/"), Some(11)), Err(TOO_LARGE));
+    }
+
+    #[test]
+    fn there_is_exactly_one_host() {
+        assert_eq!(check(get("/").header("Host", "a.example"), None), Err(BAD_HOST));
+        assert_eq!(check(Request::get("/"), None), Err(BAD_HOST));
+        let old = Request::get("http://b.example/").version(Version::HTTP_10);
+        assert_eq!(check(old, None), passed("/", "b.example"));
+    }
+
+    #[test]
+    fn a_host_in_the_target_replaces_the_header() {
+        assert_eq!(check(get("http://B.example:81/x?y=%2F"), None), passed("/x?y=%2F", "B.example:81"));
+        assert_eq!(check(get("http://user@b.example/"), None), Err(BAD_HOST));
+    }
+}

@@ -1,0 +1,68 @@
+//! One connection, from its first byte to its last. Nothing in here asks for `Send`, so that a runtime per core can
+//! run it too.
+
+use std::convert::Infallible;
+use std::pin::pin;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body::Body;
+use hyper::server::conn::http1;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio_util::sync::CancellationToken;
+use tower_service::Service;
+
+use crate::base::peer::Peer;
+use crate::serve::body::RequestBody;
+use crate::serve::edge::Edge;
+use crate::serve::patience::Patience;
+use crate::serve::settings::Limits;
+
+/// Ends connections: politely, then at once.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Ending {
+    /// Requests under way finish, no further one begins.
+    pub(super) soon: CancellationToken,
+    /// All is cut.
+    pub(super) now: CancellationToken,
+}
+
+/// Serves HTTP/1.1 on a connection until it ends.
+pub(super) async fn serve<I, S, B>(io: I, peer: Peer, service: S, limits: Arc<Limits>, ending: Ending)
+where
+    I: AsyncRead + AsyncWrite + Unpin + 'static,
+    S: Service<Request<RequestBody>, Response = Response<B>, Error = Infallible> + Clone,
+    B: Body<Data = Bytes> + 'static,
+    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
+    let io = TokioIo::new(Patience::new(io, limits.client_idle_timeout));
+    // Plain http1, not hyper-util's `auto`: that one waits for ever on a client that says nothing.
+    let mut builder = http1::Builder::new();
+    builder
+        .timer(TokioTimer::new())
+        .header_read_timeout(limits.head_timeout)
+        .max_headers(limits.max_headers)
+        .max_buf_size(limits.max_head_bytes)
+        .half_close(false);
+    let mut connection = pin!(builder.serve_connection(io, Edge { service, peer, limits }));
+    let ended = tokio::select! {
+        ended = connection.as_mut() => Some(ended),
+        () = ending.soon.cancelled() => None,
+    };
+    let ended = match ended {
+        Some(ended) => ended,
+        None => {
+            connection.as_mut().graceful_shutdown();
+            tokio::select! {
+                ended = connection => ended,
+                () = ending.now.cancelled() => return,
+            }
+        }
+    };
+    if let Err(error) = ended {
+        // Mostly a client that went away or was too slow: nobody must act.
+        tracing::debug!(%error, "connection ended early");
+    }
+}

@@ -1,0 +1,14 @@
+//! The house on real sockets: one binary, a module per subject.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests and their support code")]
+#![allow(clippy::indexing_slicing, clippy::missing_panics_doc, reason = "tests and their support code")]
+#![allow(clippy::disallowed_methods, reason = "tests may spawn and may read what they were told")]
+#![allow(
+    missing_docs,
+    missing_debug_implementations,
+    unreachable_pub,
+    reason = "nobody imports a test binary"
+)]
+
+mod support;
+
+mod raw_http;

@@ -1,0 +1,28 @@
+//! What the tests on real sockets share.
+#![allow(dead_code, reason = "not each helper is used by each test")]
+
+pub mod echo;
+pub mod raw;
+
+use std::time::Duration;
+
+/// The longest that a test waits for anything that ought to happen at once.
+pub const DEADLINE: Duration = Duration::from_secs(20);
+
+/// Waits for `event` under the deadline.
+pub async fn soon<F: Future>(what: &str, event: F) -> F::Output {
+    match tokio::time::timeout(DEADLINE, event).await {
+        Ok(output) => output,
+        Err(_) => panic!("waited {DEADLINE:?} in vain: {what}"),
+    }
+}
+
+/// Bytes as text, byte for byte (ISO 8859-1), so that odd bytes show in an assertion.
+pub fn latin1(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| char::from(*byte)).collect()
+}
+
+/// The place of `needle` in `bytes`.
+pub fn find(bytes: &[u8], needle: &[u8]) -> Option<usize> {
+    bytes.windows(needle.len()).position(|window| window == needle)
+}
