@@ -164,7 +164,7 @@ fn signed_claims(token: &str, header: &Header, key: &Key) -> Result<Claims, IdTo
     rules.validate_exp = false;
     rules.validate_aud = false;
     let data =
-        jsonwebtoken::decode::<Claims>(token, &key.key, &rules).map_err(|error| match error.kind() {
+        jsonwebtoken::decode::<Claims>(token, &key.public, &rules).map_err(|error| match error.kind() {
             ErrorKind::Json(_) | ErrorKind::Utf8(_) | ErrorKind::InvalidAlgorithm => IdTokenFault::Form,
             _ => IdTokenFault::Signature,
         })?;
@@ -198,7 +198,7 @@ fn times(claims: &Claims, now_secs: u64) -> Result<(), IdTokenFault> {
     Ok(())
 }
 
-/// A NumericDate (RFC 7519 §2) in whole seconds; one before 1970 is none.
+/// A `NumericDate` (RFC 7519 §2) in whole seconds; one before 1970 is none.
 fn moment(value: &Value) -> Option<u64> {
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "not negative; it saturates")]
     let whole = |secs: f64| (secs >= 0.0).then_some(secs as u64);

@@ -23,7 +23,7 @@ pub(crate) struct KeySet {
 pub(crate) struct Key {
     kid: Option<String>,
     algorithms: Vec<Algorithm>,
-    pub(crate) key: DecodingKey,
+    pub(crate) public: DecodingKey,
 }
 
 #[derive(Deserialize)]
@@ -98,8 +98,8 @@ impl Key {
         if !signs || algorithms.is_empty() {
             return None;
         }
-        let key = DecodingKey::from_jwk(&jwk).ok()?;
-        Some(Self { kid: jwk.common.key_id, algorithms, key })
+        let public = DecodingKey::from_jwk(&jwk).ok()?;
+        Some(Self { kid: jwk.common.key_id, algorithms, public })
     }
 }
 

@@ -31,7 +31,7 @@ use crate::forge::id_token;
 use crate::wire::ForgeToken;
 
 /// The life of an access token whose life the forge did not say, or said in a way that makes no sense.
-const DEFAULT_LIFE: Duration = Duration::from_secs(300);
+const DEFAULT_LIFE: Duration = Duration::from_mins(5);
 
 /// The longest life believed, in seconds: a year. More is taken for nonsense, not for "for ever".
 const MAX_LIFE_SECS: u64 = 366 * 24 * 3600;
