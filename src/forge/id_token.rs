@@ -7,7 +7,7 @@
 //! 4. The times are measured with our clock, 60 s of difference allowed.
 //! 5. Absent stays absent: no e-mail that is not called verified, no group that is not in the claim.
 //!
-//! Sources: OpenID Connect Core §3.1.3.7, RFC 7515 §4.1, RFC 8725 §3; forgejo.md 1.8.
+//! Sources: OpenID Connect Core §3.1.3.7, RFC 7515 §4.1, RFC 8725 §3; docs/FORGEJO.md 1.8.
 
 use aws_lc_rs::digest;
 use base64::Engine as _;

@@ -1,6 +1,6 @@
 //! The forge's public keys, and which algorithm each may be used with: the key says that, never the token.
 //!
-//! Sources: RFC 7517, RFC 8725 §3.1; forgejo.md 1.8.
+//! Sources: RFC 7517, RFC 8725 §3.1; docs/FORGEJO.md 1.8.
 
 use jsonwebtoken::jwk::{AlgorithmParameters, EllipticCurve, Jwk, KeyAlgorithm, KeyOperations, PublicKeyUse};
 use jsonwebtoken::{Algorithm, DecodingKey};

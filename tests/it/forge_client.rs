@@ -399,11 +399,11 @@ async fn a_rotated_key_is_fetched_once_and_further_unknown_keys_wait_a_minute() 
         assert_silent(&error);
     }
     assert_eq!(fetched(), 2, "throttled");
-    stage.clock.advance(Duration::from_secs(60));
+    stage.clock.advance(Duration::from_mins(1));
     assert!(verify(&foreign).await.is_err());
     assert_eq!(fetched(), 3);
 
-    stage.clock.advance(Duration::from_secs(60));
+    stage.clock.advance(Duration::from_mins(1));
     stage.server.set(KEYS, Reply::html("502 Bad Gateway"));
     assert!(verify(&foreign).await.unwrap_err().is_transient(), "nobody can tell now");
     assert!(verify(&new).await.is_ok(), "what is known stays known");
@@ -498,7 +498,7 @@ mod tls {
     use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair, date_time_ymd};
     use tokio_rustls::rustls::ServerConfig;
     use tokio_rustls::rustls::crypto::aws_lc_rs;
-    use tokio_rustls::rustls::pki_types::PrivateKeyDer;
+    use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
     use super::*;
 
@@ -528,7 +528,7 @@ mod tls {
         }
     }
 
-    fn config(leaf: tokio_rustls::rustls::pki_types::CertificateDer<'static>, key: &KeyPair) -> ServerConfig {
+    fn config(leaf: CertificateDer<'static>, key: &KeyPair) -> ServerConfig {
         ServerConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
             .with_safe_default_protocol_versions()
             .unwrap()
