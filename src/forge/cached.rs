@@ -11,7 +11,7 @@ use crate::base::clock::{Clock, Timestamp};
 use crate::forge::error::ForgeError;
 
 /// A document that may have changed is asked for again at most once in this time.
-pub(crate) const AGAIN: Duration = Duration::from_secs(60);
+pub(crate) const AGAIN: Duration = Duration::from_mins(1);
 
 /// How long the first, second, ... failure in a row is remembered, in seconds; the last counts for all that follow.
 const BACK_OFF: [u64; 5] = [1, 2, 4, 8, 15];

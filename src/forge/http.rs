@@ -2,7 +2,7 @@
 //!
 //! 1. No redirect is followed: a secret goes where it was sent, or nowhere.
 //! 2. A call has one total time, its body included, and a shorter time to connect.
-//! 3. A body is read in pieces and given up at [`MAX_BODY`].
+//! 3. A body is read in pieces and given up beyond 1 MiB.
 //! 4. No proxy is taken from the environment, no cookie is kept, no body is unpacked.
 //! 5. An error keeps neither body nor URL: it is a fixed text.
 

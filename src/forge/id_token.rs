@@ -7,7 +7,7 @@
 //! 4. The times are measured with our clock, 60 s of difference allowed.
 //! 5. Absent stays absent: no e-mail that is not called verified, no group that is not in the claim.
 //!
-//! Sources: OpenID Connect Core §3.1.3.7, RFC 7515 §4.1, RFC 8725 §3; forgejo.md 1.8.
+//! Sources: OpenID Connect Core §3.1.3.7, RFC 7515 §4.1, RFC 8725 §3; docs/FORGEJO.md 1.8.
 
 use aws_lc_rs::digest;
 use base64::Engine as _;
@@ -164,7 +164,7 @@ fn signed_claims(token: &str, header: &Header, key: &Key) -> Result<Claims, IdTo
     rules.validate_exp = false;
     rules.validate_aud = false;
     let data =
-        jsonwebtoken::decode::<Claims>(token, &key.key, &rules).map_err(|error| match error.kind() {
+        jsonwebtoken::decode::<Claims>(token, &key.public, &rules).map_err(|error| match error.kind() {
             ErrorKind::Json(_) | ErrorKind::Utf8(_) | ErrorKind::InvalidAlgorithm => IdTokenFault::Form,
             _ => IdTokenFault::Signature,
         })?;
@@ -198,7 +198,7 @@ fn times(claims: &Claims, now_secs: u64) -> Result<(), IdTokenFault> {
     Ok(())
 }
 
-/// A NumericDate (RFC 7519 §2) in whole seconds; one before 1970 is none.
+/// A `NumericDate` (RFC 7519 §2) in whole seconds; one before 1970 is none.
 fn moment(value: &Value) -> Option<u64> {
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "not negative; it saturates")]
     let whole = |secs: f64| (secs >= 0.0).then_some(secs as u64);

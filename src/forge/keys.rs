@@ -1,6 +1,6 @@
 //! The forge's public keys, and which algorithm each may be used with: the key says that, never the token.
 //!
-//! Sources: RFC 7517, RFC 8725 §3.1; forgejo.md 1.8.
+//! Sources: RFC 7517, RFC 8725 §3.1; docs/FORGEJO.md 1.8.
 
 use jsonwebtoken::jwk::{AlgorithmParameters, EllipticCurve, Jwk, KeyAlgorithm, KeyOperations, PublicKeyUse};
 use jsonwebtoken::{Algorithm, DecodingKey};
@@ -23,7 +23,7 @@ pub(crate) struct KeySet {
 pub(crate) struct Key {
     kid: Option<String>,
     algorithms: Vec<Algorithm>,
-    pub(crate) key: DecodingKey,
+    pub(crate) public: DecodingKey,
 }
 
 #[derive(Deserialize)]
@@ -98,8 +98,8 @@ impl Key {
         if !signs || algorithms.is_empty() {
             return None;
         }
-        let key = DecodingKey::from_jwk(&jwk).ok()?;
-        Some(Self { kid: jwk.common.key_id, algorithms, key })
+        let public = DecodingKey::from_jwk(&jwk).ok()?;
+        Some(Self { kid: jwk.common.key_id, algorithms, public })
     }
 }
 

@@ -1,12 +1,14 @@
 //! The token endpoint, through the `oauth2` crate: a code or a refresh token goes out, a token set comes back.
 //!
-//! 1. The client's id and secret go in the body, encoded once, and are never tried another way (forgejo.md 1.6 takes
+//! 1. The client's id and secret go in the body, encoded once, and are never tried another way (docs/FORGEJO.md 1.6 takes
 //!    both ways; its Basic is not the RFC's, so a secret with `:`, `%` or `+` would break there).
 //! 2. The answer's types are ours, at the crate's extension points: its own refuse a whole answer for an odd
 //!    `expires_in`, and its errors print the body that they could not read. Neither leaves this file.
 //! 3. A status that is no answer of a token endpoint is told apart before the body is looked at.
 //!
-//! Source: RFC 6749 §4.1.3, §5, §6; forgejo.md 1.6.
+//! Source: RFC 6749 §4.1.3, §5, §6; docs/FORGEJO.md 1.6.
+
+mod reply;
 
 use std::borrow::Cow;
 use std::pin::Pin;
@@ -15,12 +17,10 @@ use std::time::Duration;
 use http::StatusCode;
 use oauth2::basic::BasicRevocationErrorResponse;
 use oauth2::{
-    AccessToken, AsyncHttpClient, AuthType, AuthorizationCode, ClientId, EmptyExtraTokenFields,
-    EndpointNotSet, EndpointSet, HttpRequest, HttpResponse, PkceCodeVerifier, RedirectUrl, RequestTokenError,
-    Scope, StandardRevocableToken, StandardTokenIntrospectionResponse, TokenResponse as _, TokenUrl,
+    AsyncHttpClient, AuthType, AuthorizationCode, ClientId, EmptyExtraTokenFields, EndpointNotSet,
+    EndpointSet, HttpRequest, HttpResponse, PkceCodeVerifier, RedirectUrl, RequestTokenError,
+    StandardRevocableToken, StandardTokenIntrospectionResponse, TokenResponse as _, TokenUrl,
 };
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
-use serde_json::Value;
 use url::Url;
 
 use crate::base::secret::{AuthCode, ClientSecret, IdToken, PkceVerifier, RefreshToken};
@@ -28,13 +28,11 @@ use crate::forge::api::TokenSet;
 use crate::forge::error::{ForgeError, OauthCode};
 use crate::forge::http::{Transport, odd_status};
 use crate::forge::id_token;
+use crate::forge::token::reply::{Bearer, Refusal, Reply};
 use crate::wire::ForgeToken;
 
 /// The life of an access token whose life the forge did not say, or said in a way that makes no sense.
-const DEFAULT_LIFE: Duration = Duration::from_secs(300);
-
-/// The longest life believed, in seconds: a year. More is taken for nonsense, not for "for ever".
-const MAX_LIFE_SECS: u64 = 366 * 24 * 3600;
+const DEFAULT_LIFE: Duration = Duration::from_mins(5);
 
 type Client = oauth2::Client<
     Refusal,
@@ -159,137 +157,6 @@ fn refused(code: OauthCode) -> ForgeError {
         OauthCode::Other => ForgeError::Garbled("the token endpoint says an unknown error code"),
     }
 }
-
-/// A token response, read leniently where the forge may be odd and strictly where it must not be.
-#[derive(Deserialize)]
-struct Reply {
-    #[serde(rename = "access_token")]
-    access: AccessToken,
-    token_type: Bearer,
-    #[serde(default, rename = "expires_in", deserialize_with = "life")]
-    life: Option<Duration>,
-    #[serde(default, rename = "refresh_token", deserialize_with = "refresh_token")]
-    refresh: Option<oauth2::RefreshToken>,
-    #[serde(default, deserialize_with = "text")]
-    id_token: Option<String>,
-}
-
-/// A life between a second and a year; everything else is as good as none.
-fn life<'de, D: Deserializer<'de>>(input: D) -> Result<Option<Duration>, D::Error> {
-    let secs = Value::deserialize(input)?.as_u64();
-    Ok(secs.filter(|secs| (1..=MAX_LIFE_SECS).contains(secs)).map(Duration::from_secs))
-}
-
-fn refresh_token<'de, D: Deserializer<'de>>(input: D) -> Result<Option<oauth2::RefreshToken>, D::Error> {
-    Ok(text(input)?.map(oauth2::RefreshToken::new))
-}
-
-/// A text that is there and not empty.
-fn text<'de, D: Deserializer<'de>>(input: D) -> Result<Option<String>, D::Error> {
-    match Value::deserialize(input)? {
-        Value::String(text) if !text.is_empty() => Ok(Some(text)),
-        _ => Ok(None),
-    }
-}
-
-impl std::fmt::Debug for Reply {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Reply([redacted])")
-    }
-}
-
-/// The crate's trait asks for it; nobody calls it.
-impl Serialize for Reply {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_unit()
-    }
-}
-
-impl oauth2::TokenResponse for Reply {
-    type TokenType = Bearer;
-
-    fn access_token(&self) -> &AccessToken {
-        &self.access
-    }
-
-    fn token_type(&self) -> &Bearer {
-        &self.token_type
-    }
-
-    fn expires_in(&self) -> Option<Duration> {
-        self.life
-    }
-
-    fn refresh_token(&self) -> Option<&oauth2::RefreshToken> {
-        self.refresh.as_ref()
-    }
-
-    /// Forgejo's answer has none; introspection tells.
-    fn scopes(&self) -> Option<&Vec<Scope>> {
-        None
-    }
-}
-
-/// The only token type there is, in any case (RFC 6749 §5.1, RFC 6750).
-#[derive(Clone, Debug, PartialEq)]
-struct Bearer;
-
-impl<'de> Deserialize<'de> for Bearer {
-    fn deserialize<D: Deserializer<'de>>(input: D) -> Result<Self, D::Error> {
-        let kind = Cow::<'_, str>::deserialize(input)?;
-        if kind.eq_ignore_ascii_case("bearer") {
-            Ok(Self)
-        } else {
-            Err(serde::de::Error::custom("no bearer token"))
-        }
-    }
-}
-
-impl Serialize for Bearer {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str("bearer")
-    }
-}
-
-impl oauth2::TokenType for Bearer {}
-
-/// An error response (RFC 6749 §5.2): the code, and nothing else of it.
-#[derive(Debug, Deserialize)]
-#[serde(from = "RawRefusal")]
-struct Refusal(OauthCode);
-
-#[derive(Deserialize)]
-struct RawRefusal {
-    error: String,
-}
-
-impl From<RawRefusal> for Refusal {
-    fn from(raw: RawRefusal) -> Self {
-        Self(match raw.error.as_str() {
-            "invalid_request" => OauthCode::InvalidRequest,
-            "invalid_client" => OauthCode::InvalidClient,
-            "invalid_grant" => OauthCode::InvalidGrant,
-            "unauthorized_client" => OauthCode::UnauthorizedClient,
-            "unsupported_grant_type" => OauthCode::UnsupportedGrantType,
-            "invalid_scope" => OauthCode::InvalidScope,
-            _ => OauthCode::Other,
-        })
-    }
-}
-
-impl std::fmt::Display for Refusal {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        self.0.fmt(f)
-    }
-}
-
-impl Serialize for Refusal {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_unit()
-    }
-}
-
-impl oauth2::ErrorResponse for Refusal {}
 
 #[cfg(test)]
 mod tests {

@@ -11,4 +11,5 @@
 
 mod support;
 
+mod forge_client;
 mod raw_http;
