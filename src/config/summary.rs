@@ -26,8 +26,8 @@ pub struct Summary {
     pub forge_called_at: Option<String>,
     /// The scopes to ask for, as they are sent.
     pub scopes: String,
-    /// What a token of these scopes can do, in sentences.
-    pub scope_power: Vec<String>,
+    /// What a token of these scopes can do, in the visitor's words.
+    pub scope_power: String,
     /// Whether tokens are passed on at all.
     pub forge_token_pass_through: bool,
     /// Where sessions are kept.
@@ -63,7 +63,7 @@ impl Summary {
             forge: config.forge.url.to_string(),
             forge_called_at: config.forge.internal_url.as_ref().map(ToString::to_string),
             scopes: config.gate.scopes.join(" "),
-            scope_power: scope::power_sentences(&config.gate.scopes),
+            scope_power: scope::power(&config.gate.scopes.join(" ")).to_string(),
             forge_token_pass_through: config.gate.forge_token_pass_through,
             store: store(&config.store),
             routes: config.routes.iter().map(|route| route_summary(route, &config.gate.allow)).collect(),
@@ -83,8 +83,8 @@ impl fmt::Display for Summary {
         writeln!(f, "Redirect URI    {} (register exactly this at the forge)", self.redirect_uri)?;
         writeln!(f, "Sessions        {}", self.store)?;
         writeln!(f, "Scopes          {}", self.scopes)?;
-        writeln!(f, "\nA token of these scopes can:")?;
-        for sentence in &self.scope_power {
+        writeln!(f, "\nA visitor gives away the power to")?;
+        for sentence in self.scope_power.split("; ") {
             writeln!(f, "  - {sentence}")?;
         }
         match self.forge_token_pass_through {

@@ -9,7 +9,7 @@ use crate::config::complaint::Report;
 use crate::config::raw::Section;
 use crate::config::source::Source;
 use crate::forge::http::Settings;
-use crate::forge::scope;
+use crate::forge::scope::{self, ScopeComplaint};
 
 /// What `[forge]` says.
 pub(super) struct Forge {
@@ -76,8 +76,39 @@ fn scopes(section: &Section<'_>, report: &mut Report<'_>) -> Option<Vec<String>>
     let texts = section.texts("scopes", report)?;
     let words: Vec<String> = texts.iter().map(|text| text.value.clone()).collect();
     for complaint in scope::check_request(&words) {
-        let spot = complaint.word.and_then(|index| texts.get(index)).map_or_else(|| section.spot("scopes"), |text| text.spot.clone());
-        report.error_near(&spot, complaint.what, complaint.fix, complaint.near);
+        let text = complaint.index().and_then(|index| texts.get(index));
+        let spot = text.map_or_else(|| section.spot("scopes"), |text| text.spot.clone());
+        let (what, fix, near) = about(&complaint);
+        report.error_near(&spot, what, fix.to_owned(), near.into_iter().map(str::to_owned).collect());
     }
     Some(words)
+}
+
+/// What to say of a scope list, and the word that was probably meant.
+fn about(complaint: &ScopeComplaint) -> (String, &'static str, Option<&'static str>) {
+    let (what, fix) = match complaint {
+        ScopeComplaint::NoApiScope => (
+            "no word is an API scope: the forge would give a token of full power".to_owned(),
+            "add one, such as \"read:user\" or \"write:issue\"",
+        ),
+        ScopeComplaint::Unknown { nearest, .. } => {
+            let what = "the forge knows no such scope, and drops it without a word".to_owned();
+            return (what, "correct or remove it", *nearest);
+        }
+        ScopeComplaint::Separator { .. } => (
+            "the forge reads this as one unknown word, and gives a token of full power".to_owned(),
+            "write each scope as a string of its own: [\"openid\", \"write:issue\"]",
+        ),
+        ScopeComplaint::Powerless => {
+            ("public-only alone can do nothing".to_owned(), "add a scope, such as \"read:user\"")
+        }
+        ScopeComplaint::FullPower => {
+            ("these words ask for full power".to_owned(), "name only the scopes that the app needs")
+        }
+        ScopeComplaint::Missing(word) => {
+            (format!("\"{word}\" is missing: nobody could sign in"), "add it to the list")
+        }
+        ScopeComplaint::Duplicate { .. } => ("this scope stands twice".to_owned(), "remove one of the two"),
+    };
+    (what, fix, None)
 }
