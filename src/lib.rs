@@ -13,7 +13,7 @@
 //! | 2 | `session`: who is signed in; `forge`: the other server | `gate` |
 //! | 3 | `gate`: may you pass?; `forward`: carry it on; `demo` | `gate`, `server`, `demo` |
 //! | 4 | `config`: the operator's words | `server` |
-//! | 5 | `app`, `serve`: where things meet | `server` |
+//! | 5 | `app`, `serve`, `log`: where things meet | `server` |
 
 pub mod wire;
 
@@ -33,6 +33,8 @@ pub mod app;
 pub mod config;
 #[cfg(feature = "server")]
 pub mod forward;
+#[cfg(feature = "server")]
+pub mod log;
 #[cfg(feature = "server")]
 pub mod serve;
 

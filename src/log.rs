@@ -1,0 +1,132 @@
+//! How the process tells what it does.
+//!
+//! 1. Only our own targets may be told below `info`: HTTP and TLS libraries print headers and bytes there.
+//! 2. Access lines are events of the target [`ACCESS`]; they go where `[log] access` says, everything else to stderr.
+//! 3. Lines for people on a terminal, JSON else.
+
+use std::io::{self, IsTerminal as _};
+
+use tracing::Subscriber;
+use tracing::level_filters::LevelFilter;
+use tracing_subscriber::filter::Targets;
+use tracing_subscriber::fmt::{self, MakeWriter};
+use tracing_subscriber::layer::{Layer, SubscriberExt as _};
+use tracing_subscriber::registry::LookupSpan;
+use tracing_subscriber::util::{SubscriberInitExt as _, TryInitError};
+
+use crate::config::log::{AccessLog, Format, Level, LogSettings};
+
+/// The target of access lines, one per request.
+pub const ACCESS: &str = "hero_proxy::access";
+
+/// Our own targets: the crate's modules.
+const OURS: &str = "hero_proxy";
+
+/// Starts logging for the whole process.
+///
+/// # Errors
+/// Somebody has started it before.
+pub fn init(settings: &LogSettings) -> Result<(), TryInitError> {
+    let (stdout, stderr) = (io::stdout().is_terminal(), io::stderr().is_terminal());
+    let access = (settings.access == AccessLog::Stdout)
+        .then(|| layer(is_json(settings.format, stdout), stdout, io::stdout).with_filter(access_filter()));
+    tracing_subscriber::registry()
+        .with(layer(is_json(settings.format, stderr), stderr, io::stderr).with_filter(filter(settings)))
+        .with(access)
+        .try_init()
+}
+
+/// Which events are told, access lines apart unless they go to stderr.
+fn filter(settings: &LogSettings) -> Targets {
+    let level = match settings.level {
+        Level::Error => LevelFilter::ERROR,
+        Level::Warn => LevelFilter::WARN,
+        Level::Info => LevelFilter::INFO,
+        Level::Debug => LevelFilter::DEBUG,
+        Level::Trace => LevelFilter::TRACE,
+    };
+    let access = if settings.access == AccessLog::Stderr { LevelFilter::INFO } else { LevelFilter::OFF };
+    Targets::new().with_default(level.min(LevelFilter::INFO)).with_target(OURS, level).with_target(ACCESS, access)
+}
+
+fn access_filter() -> Targets {
+    Targets::new().with_target(ACCESS, LevelFilter::INFO)
+}
+
+fn is_json(format: Format, is_terminal: bool) -> bool {
+    match format {
+        Format::Auto => !is_terminal,
+        Format::Text => false,
+        Format::Json => true,
+    }
+}
+
+fn layer<S, W>(json: bool, is_terminal: bool, writer: W) -> Box<dyn Layer<S> + Send + Sync>
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+    W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
+{
+    let lines = fmt::layer().with_writer(writer).with_ansi(is_terminal && !json);
+    if json { Box::new(lines.json().flatten_event(true)) } else { Box::new(lines) }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+    use std::sync::{Arc, Mutex};
+
+    use super::*;
+
+    #[derive(Clone, Default)]
+    struct Lines(Arc<Mutex<Vec<u8>>>);
+
+    impl Write for Lines {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().expect("whole").write(bytes)
+        }
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    fn told(settings: LogSettings, json: bool) -> String {
+        let lines = Lines::default();
+        let writer = lines.clone();
+        let subscriber = tracing_subscriber::registry()
+            .with(layer(json, false, move || writer.clone()).with_filter(filter(&settings)));
+        tracing::subscriber::with_default(subscriber, || {
+            tracing::trace!(target: "hero_proxy::gate", "ours below");
+            tracing::info!(target: "hero_proxy::gate", account = "a1", "ours");
+            tracing::debug!(target: "h2::codec", "headers of somebody");
+            tracing::info!(target: "rustls", "theirs");
+            tracing::info!(target: ACCESS, "a request");
+        });
+        let bytes = lines.0.lock().expect("whole").clone();
+        String::from_utf8(bytes).expect("text")
+    }
+
+    #[test]
+    fn at_trace_only_our_own_targets_are_told_below_info() {
+        let settings = LogSettings { level: Level::Trace, format: Format::Text, access: AccessLog::Off };
+        let text = told(settings, false);
+        assert!(text.contains("ours below") && text.contains("theirs"), "{text}");
+        assert!(!text.contains("headers of somebody") && !text.contains("a request"), "{text}");
+    }
+
+    #[test]
+    fn json_lines_are_objects_and_access_lines_join_them_where_the_operator_says_so() {
+        let settings = LogSettings { level: Level::Info, format: Format::Json, access: AccessLog::Stderr };
+        let text = told(settings, true);
+        let lines: Vec<serde_json::Value> =
+            text.lines().map(|line| serde_json::from_str(line).expect("an object")).collect();
+        assert_eq!(lines.len(), 3, "{text}");
+        assert_eq!(lines[0]["account"], "a1");
+        assert_eq!(lines[2]["message"], "a request");
+    }
+
+    #[test]
+    fn lines_are_text_on_a_terminal_and_json_else_unless_the_operator_says() {
+        assert!(is_json(Format::Auto, false) && !is_json(Format::Auto, true));
+        assert!(is_json(Format::Json, true) && !is_json(Format::Text, false));
+    }
+}
