@@ -55,18 +55,28 @@ impl<B: Body> Body for Untrailed<B> {
 pin_project! {
     /// An answer's body: the backend's, with reserved names taken out of its trailers, or our own.
     #[derive(Debug)]
-    #[project = Side]
-    pub enum GateBody<R> {
-        /// The backend's.
-        Theirs {
-            /// As it comes.
-            #[pin] inner: R,
-        },
-        /// Ours.
-        Ours {
-            /// Whole.
-            inner: Full<Bytes>,
-        },
+    pub struct GateBody<R> {
+        #[pin]
+        side: Side<R>,
+    }
+}
+
+pin_project! {
+    #[derive(Debug)]
+    #[project = SideNow]
+    enum Side<R> {
+        Theirs { #[pin] inner: R },
+        Ours { inner: Full<Bytes> },
+    }
+}
+
+impl<R> GateBody<R> {
+    pub(crate) fn theirs(inner: R) -> Self {
+        Self { side: Side::Theirs { inner } }
+    }
+
+    pub(crate) fn ours(inner: Full<Bytes>) -> Self {
+        Self { side: Side::Ours { inner } }
     }
 }
 
@@ -78,8 +88,8 @@ impl<R: Body<Data = Bytes>> Body for GateBody<R> {
         self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, R::Error>>> {
-        match self.project() {
-            Side::Theirs { inner } => Poll::Ready(match ready!(inner.poll_frame(context)) {
+        match self.project().side.project() {
+            SideNow::Theirs { inner } => Poll::Ready(match ready!(inner.poll_frame(context)) {
                 Some(Ok(mut frame)) => {
                     if let Some(trailers) = frame.trailers_mut() {
                         scrub_trailers(trailers);
@@ -88,7 +98,7 @@ impl<R: Body<Data = Bytes>> Body for GateBody<R> {
                 }
                 other => other,
             }),
-            Side::Ours { inner } => Poll::Ready(
+            SideNow::Ours { inner } => Poll::Ready(
                 ready!(Pin::new(inner).poll_frame(context))
                     .map(|frame| frame.map_err(|never| match never {})),
             ),
@@ -96,16 +106,16 @@ impl<R: Body<Data = Bytes>> Body for GateBody<R> {
     }
 
     fn is_end_stream(&self) -> bool {
-        match self {
-            Self::Theirs { inner } => inner.is_end_stream(),
-            Self::Ours { inner } => inner.is_end_stream(),
+        match &self.side {
+            Side::Theirs { inner } => inner.is_end_stream(),
+            Side::Ours { inner } => inner.is_end_stream(),
         }
     }
 
     fn size_hint(&self) -> SizeHint {
-        match self {
-            Self::Theirs { inner } => inner.size_hint(),
-            Self::Ours { inner } => inner.size_hint(),
+        match &self.side {
+            Side::Theirs { inner } => inner.size_hint(),
+            Side::Ours { inner } => inner.size_hint(),
         }
     }
 }

@@ -151,7 +151,7 @@ where
                 }
                 StepNow::Answer { answer } => {
                     let answer = answer.take().map(|answer| *answer).unwrap_or_default();
-                    return Poll::Ready(Ok(answer.map(|inner| GateBody::Ours { inner })));
+                    return Poll::Ready(Ok(answer.map(GateBody::ours)));
                 }
                 StepNow::Later { later, held } => {
                     match (ready!(Pin::new(later).poll(context)), held.take()) {
@@ -174,12 +174,14 @@ where
 /// The way back: a fault becomes an answer that explains itself, the backend's own answer is scrubbed.
 fn finish<K: Gatekeeper, R>(mut response: Response<R>, keeper: &K, asked: &Asked) -> Response<GateBody<R>> {
     if let Some(fault) = response.extensions_mut().remove::<Fault>() {
-        return keeper.explain(&fault, asked).map(|inner| GateBody::Ours { inner });
+        return keeper.explain(&fault, asked).map(GateBody::ours);
     }
     let headers = response.headers_mut();
     scrub_answer(headers, keeper.rules());
+    // The same id at the backend, in the log and at the client; a backend that names its own is not contradicted.
+    headers.entry(name::REQUEST_ID).or_insert_with(|| asked.request_id.clone());
     if asked.signed_in && !headers.contains_key(header::CACHE_CONTROL) {
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("private"));
     }
-    response.map(|inner| GateBody::Theirs { inner })
+    response.map(GateBody::theirs)
 }

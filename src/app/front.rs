@@ -1,0 +1,111 @@
+//! The first service of all: takes the stack of the moment, and writes the access line.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use http::{Method, Request, Response};
+use pin_project_lite::pin_project;
+use tokio::time::Instant;
+use tower_service::Service;
+use tracing::{enabled, info};
+
+use crate::base::peer::Peer;
+use crate::forward::Forward;
+use crate::gate::body::Untrailed;
+use crate::gate::{ForgeAuth, ForgeKeeper};
+use crate::log::ACCESS;
+use crate::serve::RequestBody;
+use crate::wire::name;
+
+/// One generation: the gate, and forwarding behind it.
+pub type Stack = ForgeAuth<Forward<Untrailed<RequestBody>>, ForgeKeeper>;
+
+/// The stack of the moment. Clones share it.
+#[derive(Clone, Debug)]
+pub struct Front(pub(super) Arc<ArcSwap<Stack>>);
+
+impl Service<Request<RequestBody>> for Front {
+    type Response = <Stack as Service<Request<RequestBody>>>::Response;
+    type Error = <Stack as Service<Request<RequestBody>>>::Error;
+    type Future = Served<<Stack as Service<Request<RequestBody>>>::Future>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<RequestBody>) -> Self::Future {
+        let line = enabled!(target: ACCESS, tracing::Level::INFO).then(|| Box::new(Line::of(&request)));
+        // Forwarding is always ready: its bounds are per upstream, and answered.
+        let mut stack = Stack::clone(&self.0.load());
+        Served { inner: stack.call(request), line }
+    }
+}
+
+/// What an access line says of a request. The query is left out: codes and tokens stand in queries.
+#[derive(Debug)]
+struct Line {
+    method: Method,
+    path: String,
+    peer: Option<Peer>,
+    begun: Instant,
+}
+
+impl Line {
+    fn of<B>(request: &Request<B>) -> Self {
+        Self {
+            method: request.method().clone(),
+            path: request.uri().path().to_owned(),
+            peer: request.extensions().get().copied(),
+            begun: Instant::now(),
+        }
+    }
+
+    fn write<B>(&self, response: &Response<B>) {
+        let took: Duration = self.begun.elapsed();
+        let peer = match self.peer {
+            Some(Peer::Ip(address)) => address.ip().to_string(),
+            Some(Peer::Unix) => "unix".to_owned(),
+            None => "-".to_owned(),
+        };
+        let id = response.headers().get(name::REQUEST_ID);
+        info!(
+            target: ACCESS,
+            method = %self.method,
+            path = %self.path,
+            status = response.status().as_u16(),
+            duration_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX),
+            peer = %peer,
+            request_id = id.and_then(|id| id.to_str().ok()).unwrap_or("-"),
+            "request"
+        );
+    }
+}
+
+pin_project! {
+    /// A request being served.
+    #[derive(Debug)]
+    pub struct Served<F> {
+        #[pin]
+        inner: F,
+        line: Option<Box<Line>>,
+    }
+}
+
+impl<F, B, E> Future for Served<F>
+where
+    F: Future<Output = Result<Response<B>, E>>,
+{
+    type Output = F::Output;
+
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.project();
+        let answer = ready!(this.inner.poll(context));
+        if let (Some(line), Ok(response)) = (this.line.take(), &answer) {
+            line.write(response);
+        }
+        Poll::Ready(answer)
+    }
+}

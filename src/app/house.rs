@@ -1,0 +1,179 @@
+//! The composition root: settings in, a stack out.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use thiserror::Error;
+use tokio::runtime::Handle;
+use tower_layer::Layer;
+use tracing::{info, warn};
+
+use crate::app::front::{Front, Stack};
+use crate::app::vault::{self, VaultError};
+use crate::base::clock::{Clock, SystemClock};
+use crate::base::entropy::{Entropy, OsEntropy};
+use crate::config::Config;
+use crate::config::change::{self, NeedsRestart};
+use crate::forge::api::ForgeOauth;
+use crate::forge::http::BadSettings;
+use crate::forge::oauth::HttpForge;
+use crate::forward::{BadUpstream, Pools};
+use crate::gate::body::Untrailed;
+use crate::gate::keeper::Ports;
+use crate::gate::{ForgeAuthLayer, ForgeKeeper};
+use crate::serve::{Readiness, RequestBody};
+use crate::session::cookie::UnsafeOrigin;
+use crate::session::store::SessionStore;
+
+/// Time and chance, as the house is to know them.
+#[derive(Clone, Debug)]
+pub struct Seams {
+    /// Time.
+    pub clock: Arc<dyn Clock>,
+    /// Chance.
+    pub entropy: Arc<dyn Entropy>,
+}
+
+impl Default for Seams {
+    fn default() -> Self {
+        Self { clock: Arc::new(SystemClock), entropy: Arc::new(OsEntropy) }
+    }
+}
+
+/// What keeps a house from being built, or a new configuration from taking effect.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum StartError {
+    /// The store or its key.
+    #[error(transparent)]
+    Vault(#[from] VaultError),
+    /// The forge's client.
+    #[error(transparent)]
+    Forge(#[from] BadSettings),
+    /// An upstream.
+    #[error(transparent)]
+    Upstream(#[from] BadUpstream),
+    /// The public URL.
+    #[error(transparent)]
+    Origin(#[from] UnsafeOrigin),
+}
+
+/// The house: what lives as long as the process, and the stack of the moment.
+#[derive(Debug)]
+pub struct House {
+    config: Config,
+    keeper: ForgeKeeper,
+    pools: Pools<Untrailed<RequestBody>>,
+    stack: Arc<ArcSwap<Stack>>,
+    forge: Arc<dyn ForgeOauth>,
+    store: Arc<dyn SessionStore>,
+}
+
+impl House {
+    /// Builds the house. Nothing is asked over the network; work on store and forge runs on `handle`.
+    ///
+    /// # Errors
+    /// [`StartError`]
+    pub fn build(config: Config, seams: Seams, handle: Handle) -> Result<Self, StartError> {
+        let (store, keys) = vault::open(&config.store, &seams.entropy)?;
+        let forge: Arc<dyn ForgeOauth> = Arc::new(HttpForge::new(config.forge.clone(), Arc::clone(&seams.clock))?);
+        let ports = Ports {
+            forge: Arc::clone(&forge),
+            store: Arc::clone(&store),
+            keys,
+            clock: seams.clock,
+            entropy: seams.entropy,
+            handle,
+        };
+        let keeper = ForgeKeeper::new(config.gate.clone(), ports)?;
+        let pools = Pools::default();
+        let stack = Arc::new(ArcSwap::from_pointee(stack(&keeper, &pools, &config)?));
+        Ok(Self { config, keeper, pools, stack, forge, store })
+    }
+
+    /// The service to serve.
+    pub fn front(&self) -> Front {
+        Front(Arc::clone(&self.stack))
+    }
+
+    /// Takes a new configuration from the next request on. No session and no connection is lost. What needs a restart
+    /// keeps its old value, and is named.
+    ///
+    /// # Errors
+    /// [`StartError`]: the old configuration stays.
+    pub fn reload(&mut self, mut next: Config) -> Result<Vec<NeedsRestart>, StartError> {
+        let waiting = change::diff(&self.config, &next);
+        // What was built at the start stays as it is: a half-changed origin or client would serve nobody.
+        let old = &self.config;
+        next.forge = old.forge.clone();
+        next.serve = old.serve.clone();
+        next.store = old.store.clone();
+        next.gate.public_url = old.gate.public_url.clone();
+        next.gate.prefix = old.gate.prefix.clone();
+        next.gate.forge_url = old.gate.forge_url.clone();
+        next.gate.client_id = old.gate.client_id.clone();
+        next.gate.scopes = old.gate.scopes.clone();
+        let keeper = self.keeper.with(next.gate.clone())?;
+        self.stack.store(Arc::new(stack(&keeper, &self.pools, &next)?));
+        self.keeper = keeper;
+        self.config = next;
+        Ok(waiting)
+    }
+
+    /// The configuration of the moment.
+    pub fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// Looks whether forge and store answer, tells the readiness, and sweeps the store: once a minute while all is well,
+    /// sooner while it is not.
+    ///
+    /// # Cancel safety
+    /// Dropping the future ends the looking.
+    pub fn watch(&self, readiness: Readiness) -> impl Future<Output = ()> + Send + 'static {
+        let (forge, store, keeper) = (Arc::clone(&self.forge), Arc::clone(&self.store), self.keeper.clone());
+        async move {
+            loop {
+                let mut well = true;
+                match forge.discover().await {
+                    Ok(_) => readiness.up("forge"),
+                    Err(failed) => {
+                        well = false;
+                        readiness.down("forge", "forge_unavailable");
+                        warn!(error = %failed, "the forge does not answer; sign-ins wait for it, sessions go on");
+                    }
+                }
+                match store.ping().await {
+                    Ok(()) => readiness.up("store"),
+                    Err(failed) => {
+                        well = false;
+                        readiness.down("store", "store_unavailable");
+                        warn!(error = %failed, "the session store does not answer");
+                    }
+                }
+                match keeper.sweep().await {
+                    Ok(0) | Err(_) => {}
+                    Ok(rows) => info!(rows, "expired rows are gone from the session store"),
+                }
+                tokio::time::sleep(Duration::from_secs(if well { 60 } else { 5 })).await;
+            }
+        }
+    }
+
+    /// Waits for renewals, sign-ins and store writes under way, `limit` at most; says whether they have ended.
+    ///
+    /// # Cancel safety
+    /// Dropping the future stops the waiting, not the work.
+    pub async fn drain(&self, limit: Duration) -> bool {
+        self.keeper.drain(limit).await
+    }
+}
+
+fn stack(
+    keeper: &ForgeKeeper,
+    pools: &Pools<Untrailed<RequestBody>>,
+    config: &Config,
+) -> Result<Stack, StartError> {
+    Ok(ForgeAuthLayer::new(keeper.clone()).layer(pools.forward(&config.forward)?))
+}

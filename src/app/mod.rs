@@ -1,0 +1,18 @@
+//! Where the rooms meet: one configuration becomes one stack, and a new one takes its place between two requests.
+//!
+//! ```text
+//! serve -> front -> gate -> forward
+//! ```
+//!
+//! 1. A request sees one generation of the configuration from beginning to end: what judges it and what forwards it were
+//!    built from the same file, so a token cannot reach an upstream that another generation names.
+//! 2. All generations share sessions, tokens, connections and work under way.
+
+mod front;
+mod house;
+mod run;
+mod vault;
+
+pub use front::Front;
+pub use house::{House, Seams, StartError};
+pub use run::run;

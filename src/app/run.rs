@@ -1,0 +1,116 @@
+//! The life of the process: start, reload, drain.
+
+use std::path::Path;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use tokio::runtime::{Builder, Handle};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tracing::{error, info, warn};
+
+use crate::app::house::{House, Seams};
+use crate::config::{self, Config};
+use crate::serve::{Listeners, Readiness, Serve};
+
+/// How long renewals and store writes may take after the last request has ended.
+const BACK_DRAIN: Duration = Duration::from_secs(10);
+
+/// Runs the proxy until SIGTERM or SIGINT. SIGHUP reads `file` again.
+///
+/// # Errors
+/// What keeps it from starting, or a listener that dies.
+pub fn run(config: Config, file: &Path) -> anyhow::Result<ExitCode> {
+    // Two callers may both be the first; either provider is the same.
+    drop(rustls::crypto::aws_lc_rs::default_provider().install_default());
+    let runtime = Builder::new_multi_thread().enable_all().build().context("the runtime cannot start")?;
+    let ended = runtime.block_on(live(config, file));
+    runtime.shutdown_timeout(Duration::from_secs(1));
+    ended
+}
+
+/// What tells the process what to do.
+struct Signals {
+    hang_up: Signal,
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+enum Told {
+    Reload,
+    End,
+    ListenerGone,
+}
+
+impl Signals {
+    fn listen() -> std::io::Result<Self> {
+        Ok(Self {
+            hang_up: signal(SignalKind::hangup())?,
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+        })
+    }
+
+    async fn next(&mut self, serve: &Serve) -> Told {
+        tokio::select! {
+            _ = self.hang_up.recv() => Told::Reload,
+            _ = self.terminate.recv() => Told::End,
+            _ = self.interrupt.recv() => Told::End,
+            () = serve.failed() => Told::ListenerGone,
+        }
+    }
+}
+
+async fn live(config: Config, file: &Path) -> anyhow::Result<ExitCode> {
+    // First of all: from here on a hang-up means "read the file again" and never the end.
+    let mut signals = Signals::listen().context("signals cannot be listened to")?;
+    let listeners = Listeners::bind(&config.serve).await?;
+    let (drain, public_url) = (config.drain, config.gate.public_url.clone());
+    let mut house = House::build(config, Seams::default(), Handle::current())?;
+    let readiness = Readiness::of(["forge", "store"]);
+    for address in listeners.addresses() {
+        info!(address = %address, public_url = %public_url, "serving");
+    }
+    let serve = listeners.serve(house.front(), readiness.clone());
+    let watch = Handle::current().spawn(house.watch(readiness));
+    let ended = loop {
+        match signals.next(&serve).await {
+            Told::Reload => reload(&mut house, file),
+            Told::End => break Ok(ExitCode::SUCCESS),
+            Told::ListenerGone => break Err(anyhow::anyhow!("a listener has ended by itself")),
+        }
+    };
+    info!("stopping: requests under way may finish");
+    let clean = serve.shutdown(drain).await;
+    watch.abort();
+    // Requests first, then what they started: the other way round they would meet cancelled work.
+    let settled = house.drain(BACK_DRAIN).await;
+    if clean && settled {
+        info!("stopped");
+    } else {
+        warn!(requests_cut = !clean, work_cut = !settled, "stopped at the limit");
+    }
+    ended
+}
+
+/// A good file takes effect on the next request; a bad one is refused whole.
+fn reload(house: &mut House, file: &Path) {
+    let checked = config::load(file);
+    let name = file.display().to_string();
+    for complaint in &checked.complaints {
+        warn!(complaint = %config::render::line(&name, complaint).trim_end(), "configuration");
+    }
+    let Some(next) = checked.config else {
+        error!("reload refused: the configuration has errors; the old one stays in force");
+        return;
+    };
+    match house.reload(next) {
+        Ok(waiting) => {
+            for key in waiting {
+                warn!(key = key.0, "this change needs a restart; the old value stays in force");
+            }
+            info!("reload done: the new configuration is in force");
+        }
+        Err(failed) => error!(error = %failed, "reload refused; the old configuration stays in force"),
+    }
+}
