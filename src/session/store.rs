@@ -9,6 +9,12 @@ use crate::base::clock::Timestamp;
 use crate::base::port::Answer;
 use crate::session::id::SessionKey;
 
+/// How many sessions one account may have; with one more, the one that was used least recently ends.
+pub const MAX_SESSIONS_PER_ACCOUNT: usize = 1000;
+
+/// How many rows of each kind one [`SessionStore::sweep`] drops at most.
+pub const SWEEP_ROWS: usize = 1000;
+
 /// A session as a store sees it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SessionRow {
@@ -67,14 +73,15 @@ pub enum StoreError {
     Foreign,
 }
 
-/// What all stores can do. Written rows are durable when the future completes. Absent and expired are both `None`;
-/// `now` is always the caller's. Every method may be called from any task, and a dropped future leaves the
-/// write either whole or undone.
+/// What all stores can do. Absent and expired are both `None`; `now` is always the caller's. Every method may be called
+/// from any task, and a dropped future leaves the write either whole or undone. A store that keeps rows on disk has
+/// them safe from the death of this process when the future completes; grants, and the end of a session, from power loss
+/// too.
 ///
 /// # Errors
 /// Each method: [`StoreError`]; "cannot know" is never "not there".
 pub trait SessionStore: Debug + Send + Sync + 'static {
-    /// Adds a session.
+    /// Adds a session. Of more than [`MAX_SESSIONS_PER_ACCOUNT`] the one that was used least recently ends.
     fn insert_session(&self, key: SessionKey, row: SessionRow) -> Answer<'_, Result<(), StoreError>>;
     /// Reads a session that has not reached its absolute end.
     fn session(&self, key: SessionKey, now: Timestamp) -> Answer<'_, Result<Option<SessionRow>, StoreError>>;
@@ -94,8 +101,7 @@ pub trait SessionStore: Debug + Send + Sync + 'static {
 
     /// Reads an account's grant, whatever its age.
     fn grant(&self, account: AccountKey) -> Answer<'_, Result<Option<GrantRow>, StoreError>>;
-    /// Writes a grant if the stored version is still `seen` (`None`: there is none). Durable against power loss when it
-    /// says [`Swap::Done`].
+    /// Writes a grant if the stored version is still `seen` (`None`: there is none) and the next one is higher.
     fn swap_grant(
         &self,
         account: AccountKey,
@@ -112,7 +118,8 @@ pub trait SessionStore: Debug + Send + Sync + 'static {
     fn claim(&self, once: [u8; 32], now: Timestamp, until: Timestamp)
     -> Answer<'_, Result<bool, StoreError>>;
 
-    /// Drops what has expired, at most a bounded number of rows; says how many went.
+    /// Drops what has expired, at most [`SWEEP_ROWS`] of each kind; says how many went. As many or more: there may be
+    /// others.
     fn sweep(&self, now: Timestamp) -> Answer<'_, Result<u64, StoreError>>;
     /// Whether the store can read and write now.
     fn ping(&self) -> Answer<'_, Result<(), StoreError>>;
