@@ -11,4 +11,9 @@
 
 mod support;
 
+mod forwarding;
 mod raw_http;
+mod reuse;
+mod serving;
+mod streaming;
+mod upstream_tls;

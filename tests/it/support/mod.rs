@@ -1,6 +1,7 @@
 //! What the tests on real sockets share.
 #![allow(dead_code, reason = "not each helper is used by each test")]
 
+pub mod bare;
 pub mod echo;
 pub mod raw;
 
