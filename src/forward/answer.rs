@@ -10,6 +10,7 @@ use hyper::body::Incoming;
 use tokio::sync::OwnedSemaphorePermit;
 
 use crate::base::stall::Stall;
+use crate::forward::upload::Uploading;
 
 /// A body that could not be brought to its end: the client's connection must be cut, lest it take the part for the
 /// whole.
@@ -38,6 +39,8 @@ struct Rest {
     stall: Stall,
     /// The request counts as under way until its answer has ended.
     _permit: OwnedSemaphorePermit,
+    /// What is left of the request's body ends with the answer.
+    _uploading: Option<Uploading>,
 }
 
 impl ForwardBody {
@@ -45,8 +48,14 @@ impl ForwardBody {
         Self { rest: None }
     }
 
-    pub(super) fn new(body: Incoming, idle: Duration, permit: OwnedSemaphorePermit) -> Self {
-        Self { rest: Some(Rest { body, stall: Stall::new(idle), _permit: permit }) }
+    pub(super) fn new(
+        body: Incoming,
+        idle: Duration,
+        permit: OwnedSemaphorePermit,
+        uploading: Option<Uploading>,
+    ) -> Self {
+        let stall = Stall::new(idle);
+        Self { rest: Some(Rest { body, stall, _permit: permit, _uploading: uploading }) }
     }
 }
 

@@ -22,7 +22,7 @@ use crate::forward::answer::ForwardBody;
 use crate::forward::fault;
 use crate::forward::hop;
 use crate::forward::pools::Pool;
-use crate::forward::upload::{Upload, Watch};
+use crate::forward::upload::{Upload, Uploading};
 
 /// Forwards requests that the gate has let through, and streams both ways. It answers every request: what fails has a
 /// [`Fault`] in its extensions and an empty body. Clones share all.
@@ -99,10 +99,10 @@ where
         head.version = Version::HTTP_11;
         // What rooms before this one knew of the request is not the client's to carry on.
         head.extensions.clear();
-        let (body, watch) = Upload::of(body);
+        let (body, uploading) = Upload::of(body);
         Ok(Waiting {
             answer: pool.send(Request::from_parts(head, body)),
-            watch,
+            uploading,
             moves: 0,
             stall: Stall::new(self.response_timeout),
             idle_timeout: self.idle_timeout,
@@ -127,7 +127,7 @@ struct Waiting {
     answer: ResponseFuture,
     stall: Stall,
     /// What the request's body does; none if it has none.
-    watch: Option<Arc<Watch>>,
+    uploading: Option<Uploading>,
     /// How far the body had come when the clock was last set.
     moves: u64,
     idle_timeout: Duration,
@@ -164,7 +164,7 @@ impl Waiting {
     fn poll_patience(&mut self, cx: &mut Context<'_>) -> Poll<Result<Response<ForwardBody>, Fault>> {
         loop {
             ready!(self.stall.poll_still(cx));
-            let (on_client, moves) = self.watch.as_ref().map_or((false, 0), |watch| watch.look());
+            let (on_client, moves) = self.uploading.as_ref().map_or((false, 0), Uploading::look);
             if !on_client && moves == self.moves {
                 tracing::warn!(upstream = %self.upstream, "no answer in time");
                 return Poll::Ready(Err(fault::SILENT));
@@ -183,7 +183,10 @@ impl Waiting {
         };
         let (mut head, body) = answer.into_parts();
         hop::unhop(&mut head);
-        Ok(Response::from_parts(head, ForwardBody::new(body, self.idle_timeout, permit)))
+        Ok(Response::from_parts(
+            head,
+            ForwardBody::new(body, self.idle_timeout, permit, self.uploading.take()),
+        ))
     }
 
     /// Tells the operator; what a client did wrong is not worth a warning.

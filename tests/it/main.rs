@@ -12,4 +12,9 @@
 mod support;
 
 mod forge_client;
+mod forwarding;
 mod raw_http;
+mod reuse;
+mod serving;
+mod streaming;
+mod upstream_tls;

@@ -241,9 +241,9 @@ impl Echo {
         self.log.bytes.lock().unwrap().len()
     }
 
-    /// All bytes that came on a connection, bodies that were skipped apart.
+    /// All bytes that came on a connection, bodies that were skipped apart; empty if there is no such connection yet.
     pub fn bytes(&self, connection: usize) -> String {
-        latin1(&self.log.bytes.lock().unwrap()[connection])
+        self.log.bytes.lock().unwrap().get(connection).map_or_else(String::new, |bytes| latin1(bytes))
     }
 
     /// Not one byte came in.

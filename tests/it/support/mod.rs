@@ -2,6 +2,7 @@
 #![allow(dead_code, reason = "not each helper is used by each test")]
 
 pub mod canned;
+pub mod bare;
 pub mod echo;
 pub mod raw;
 
