@@ -58,15 +58,9 @@ pin_project! {
     #[project = Side]
     pub enum GateBody<R> {
         /// The backend's.
-        Theirs {
-            /// As it comes.
-            #[pin] inner: R,
-        },
+        Theirs { #[pin] inner: R },
         /// Ours.
-        Ours {
-            /// Whole.
-            inner: Full<Bytes>,
-        },
+        Ours { inner: Full<Bytes> },
     }
 }
 
