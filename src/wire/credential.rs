@@ -86,26 +86,26 @@ pub enum ForgeCredential {
 
 impl ForgeCredential {
     /// Pass-through, else the pasted token if it is this asker's, else none.
-    pub fn resolve(passed: Option<PassedToken>, pasted: Option<ByoToken>, asker: Asker<'_>) -> Self {
+    pub fn resolve(passed: Option<PassedToken>, byo: Option<ByoToken>, asker: Asker<'_>) -> Self {
         match passed {
             Some(passed) => Self::PassThrough(passed),
-            None => Self::pasted(pasted, asker),
+            None => Self::pasted(byo, asker),
         }
     }
 
     /// What is left when the forge refuses this credential (401, or a scope is missing): the same asker's pasted token
     /// after a passed one, else none. Nobody ever falls back to somebody else's token.
     #[must_use]
-    pub fn after_refusal(&self, pasted: Option<ByoToken>, asker: Asker<'_>) -> Self {
+    pub fn after_refusal(&self, byo: Option<ByoToken>, asker: Asker<'_>) -> Self {
         match self {
-            Self::PassThrough(_) => Self::pasted(pasted, asker),
+            Self::PassThrough(_) => Self::pasted(byo, asker),
             Self::Byo(_) | Self::None => Self::None,
         }
     }
 
-    fn pasted(pasted: Option<ByoToken>, asker: Asker<'_>) -> Self {
-        match pasted.filter(|pasted| pasted.owner.is(asker)) {
-            Some(pasted) => Self::Byo(pasted.token),
+    fn pasted(byo: Option<ByoToken>, asker: Asker<'_>) -> Self {
+        match byo.filter(|byo| byo.owner.is(asker)) {
+            Some(byo) => Self::Byo(byo.token),
             None => Self::None,
         }
     }
