@@ -93,6 +93,17 @@ impl ForgeCredential {
         }
     }
 
+    /// As [`resolve`](Self::resolve), asking for the pasted token only when none was passed on.
+    ///
+    /// # Cancel safety
+    /// Nothing is changed, so nothing is lost.
+    pub async fn find(passed: Option<PassedToken>, slot: &impl ByoTokens, asker: Asker<'_>) -> Self {
+        match passed {
+            Some(passed) => Self::PassThrough(passed),
+            None => Self::pasted(slot.pasted().await, asker),
+        }
+    }
+
     /// What is left when the forge refuses this credential (401, or a scope is missing): the same asker's pasted token
     /// after a passed one, else none. Nobody ever falls back to somebody else's token.
     #[must_use]

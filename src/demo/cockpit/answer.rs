@@ -92,9 +92,8 @@ fn forbidden(body: &Body) -> Refusal {
     const MISSING_SCOPE: &str = "token does not have at least one of required scope";
     match body {
         Body { message: Some(message), .. } if message.starts_with(MISSING_SCOPE) => Refusal::MissingScope,
-        Body { url: Some(_), .. } => Refusal::NotAllowed,
         Body { url: None, message: Some(_), .. } => Refusal::AccountState,
-        Body { url: None, message: None, .. } => Refusal::NotAllowed,
+        Body { .. } => Refusal::NotAllowed,
     }
 }
 
@@ -149,7 +148,11 @@ mod tests {
             assert_eq!(read_as(status, None, &body), Answer::Refused(refusal), "{status} {body}");
         }
         for status in [200, 204, 303, 304, 418, 500, 502, 503, 504] {
-            assert_eq!(read_as(status, Some("/git/api/v1/repos/a/b/issues"), "{}"), Answer::Doubtful, "{status}");
+            assert_eq!(
+                read_as(status, Some("/git/api/v1/repos/a/b/issues"), "{}"),
+                Answer::Doubtful,
+                "{status}"
+            );
         }
     }
 
@@ -168,7 +171,11 @@ mod tests {
         let new = "http://forge.test:3000/git/api/v1/repos/acme/new/issues";
         for status in [301, 302, 307, 308] {
             for location in ["/git/api/v1/repos/acme/new/issues", "../new/issues", new] {
-                assert_eq!(read_as(status, Some(location), ""), Answer::Renamed(new.parse().unwrap()), "{location}");
+                assert_eq!(
+                    read_as(status, Some(location), ""),
+                    Answer::Renamed(new.parse().unwrap()),
+                    "{location}"
+                );
             }
             for location in [
                 "http://evil.test/git/api/v1/repos/acme/new/issues",

@@ -81,10 +81,7 @@ impl Filer {
 /// None: run it in a task that nobody cancels.
 pub(super) async fn file(forge: &ForgeIssues, slot: &impl ByoTokens, filer: Filer, issue: &Issue) -> Outcome {
     let asker = filer.asker();
-    let mut credential = match filer.passed.clone() {
-        Some(passed) => ForgeCredential::PassThrough(passed),
-        None => ForgeCredential::resolve(None, slot.pasted().await, asker),
-    };
+    let mut credential = ForgeCredential::find(filer.passed.clone(), slot, asker).await;
     let mut reason = Reason::NoToken;
     while let Some(token) = credential.token() {
         let by = credential.source();

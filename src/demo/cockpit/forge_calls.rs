@@ -3,13 +3,13 @@
 
 use std::time::Duration;
 
+use http::HeaderValue;
 use http::header::LOCATION;
-use http::{HeaderValue, StatusCode};
 use serde::Serialize;
 use url::Url;
 
 use crate::demo::cockpit::answer::{self, Answer};
-use crate::demo::cockpit::settings::Repository;
+use crate::demo::cockpit::settings::{Repository, below};
 use crate::wire::ForgeToken;
 
 /// An answer to a new issue repeats the issue: this is several times what cockpit sends.
@@ -42,10 +42,11 @@ pub(super) struct ForgeIssues {
     client: reqwest::Client,
     api: Url,
     issues: Url,
+    timeout: Duration,
 }
 
 impl ForgeIssues {
-    /// A client for one repository's issues. `timeout` is for one call, connecting included.
+    /// A client for one repository's issues. `timeout` is for one issue, connecting and renames included.
     ///
     /// # Errors
     /// The TLS set-up of this machine is broken.
@@ -61,20 +62,10 @@ impl ForgeIssues {
             .pool_max_idle_per_host(0)
             .no_proxy()
             .connect_timeout(timeout / 3)
-            .timeout(timeout)
             .build()?;
-        let below = |base: &Url, segments: &[&str]| {
-            let mut url = base.clone();
-            url.set_query(None);
-            url.set_fragment(None);
-            if let Ok(mut path) = url.path_segments_mut() {
-                path.pop_if_empty().extend(segments);
-            }
-            url
-        };
         let api = below(forge_url, &["api", "v1"]);
         let issues = below(&api, &["repos", repository.owner(), repository.name(), "issues"]);
-        Ok(Self { client, api, issues })
+        Ok(Self { client, api, issues, timeout })
     }
 
     /// Files an issue with this token, following a renamed repository.
@@ -85,6 +76,10 @@ impl ForgeIssues {
     /// # Cancel safety
     /// None: a dropped future leaves open whether the issue was filed.
     pub(super) async fn file(&self, token: &ForgeToken, issue: &Issue) -> Result<Answer, Fault> {
+        tokio::time::timeout(self.timeout, self.follow(token, issue)).await.unwrap_or(Err(Fault::TimedOut))
+    }
+
+    async fn follow(&self, token: &ForgeToken, issue: &Issue) -> Result<Answer, Fault> {
         let mut target = self.issues.clone();
         for _ in 0..=MAX_RENAMES {
             match self.post(&target, token, issue).await? {
@@ -99,30 +94,27 @@ impl ForgeIssues {
         let mut authorization =
             HeaderValue::try_from(format!("Bearer {}", token.expose())).map_err(|_| Fault::NotSent)?;
         authorization.set_sensitive(true);
-        let request = self.client.post(target.clone()).header(http::header::AUTHORIZATION, authorization).json(issue);
+        let request =
+            self.client.post(target.clone()).header(http::header::AUTHORIZATION, authorization).json(issue);
         let mut response = request.send().await.map_err(|error| fault(&error))?;
         let status = response.status();
         let location = response.headers().get(LOCATION).cloned();
-        let body = read_body(&mut response).await;
-        match body {
-            Ok(body) => Ok(answer::read(status, location.as_ref(), &body, target, &self.api)),
-            // The status has said it: only number and address are lost.
-            Err(_) if status == StatusCode::CREATED => Ok(Answer::Filed { number: None, page: None }),
-            Err(fault) => Err(fault),
-        }
+        // Without its body a status still says whether something was filed.
+        let body = read_body(&mut response).await.unwrap_or_default();
+        Ok(answer::read(status, location.as_ref(), &body, target, &self.api))
     }
 }
 
-/// Reads a body as far as it can be of use.
-async fn read_body(response: &mut reqwest::Response) -> Result<Vec<u8>, Fault> {
+/// Reads a body; none if it is too large or cut short.
+async fn read_body(response: &mut reqwest::Response) -> Option<Vec<u8>> {
     let mut body = Vec::new();
-    while let Some(chunk) = response.chunk().await.map_err(|error| fault(&error))? {
+    while let Some(chunk) = response.chunk().await.ok()? {
         if body.len() + chunk.len() > MAX_ANSWER_BYTES {
-            return Err(Fault::CutShort);
+            return None;
         }
         body.extend_from_slice(&chunk);
     }
-    Ok(body)
+    Some(body)
 }
 
 /// The error itself is dropped here: it may hold what the forge said.

@@ -118,7 +118,8 @@ mod tests {
         let Turn::First(tell) = forms.take(&id, "42", &issue("a")) else { unreachable!("it is new") };
         let Turn::Again(fate) = forms.take(&id, "42", &issue("a")) else { unreachable!("it is known") };
         assert_eq!(*fate.borrow(), None);
-        let filed = Outcome::Filed { number: Some(7), page: None, by: crate::wire::credential::Source::PassThrough };
+        let filed =
+            Outcome::Filed { number: Some(7), page: None, by: crate::wire::credential::Source::PassThrough };
         tell.send_replace(Some(filed.clone()));
         assert_eq!(*fate.borrow(), Some(filed));
     }

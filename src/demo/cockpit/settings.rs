@@ -81,6 +81,17 @@ impl FromStr for Repository {
     }
 }
 
+/// The address of something below `base`, which keeps its path; each segment is escaped.
+pub(super) fn below(base: &Url, segments: &[&str]) -> Url {
+    let mut url = base.clone();
+    url.set_query(None);
+    url.set_fragment(None);
+    if let Ok(mut path) = url.path_segments_mut() {
+        path.pop_if_empty().extend(segments);
+    }
+    url
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
