@@ -23,7 +23,7 @@ pub(super) struct Shell {
 
 /// The feedback page.
 #[derive(Template)]
-#[template(path = "demo/cockpit/pages/home.html", config = ".askama.toml")]
+#[template(path = "demo/cockpit/pages/home.html", config = "src/askama.toml")]
 pub(super) struct Home {
     pub(super) shell: Shell,
     pub(super) message: Option<Message>,
@@ -43,7 +43,7 @@ pub(super) struct FeedbackForm {
 
 /// The settings page.
 #[derive(Template)]
-#[template(path = "demo/cockpit/pages/settings.html", config = ".askama.toml")]
+#[template(path = "demo/cockpit/pages/settings.html", config = "src/askama.toml")]
 pub(super) struct Settings {
     pub(super) shell: Shell,
     pub(super) message: Option<Message>,
@@ -53,7 +53,7 @@ pub(super) struct Settings {
 
 /// A page below the entrance, to show that a sign-in leads back to what was asked for.
 #[derive(Template)]
-#[template(path = "demo/cockpit/pages/view.html", config = ".askama.toml")]
+#[template(path = "demo/cockpit/pages/view.html", config = "src/askama.toml")]
 pub(super) struct View {
     pub(super) shell: Shell,
     pub(super) asked: String,
@@ -61,7 +61,7 @@ pub(super) struct View {
 
 /// A page with a message alone.
 #[derive(Template)]
-#[template(path = "demo/cockpit/pages/plain.html", config = ".askama.toml")]
+#[template(path = "demo/cockpit/pages/plain.html", config = "src/askama.toml")]
 pub(super) struct Plain {
     pub(super) shell: Shell,
     pub(super) message: Message,
