@@ -100,7 +100,9 @@ impl fmt::Display for BadNetwork {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Address => "not an IP address; write 10.1.0.0/16, fd00::/8 or one address",
-            Self::PrefixLength => "the length after the slash is not one of 0 to 32 (IPv4) or 0 to 128 (IPv6)",
+            Self::PrefixLength => {
+                "the length after the slash is not one of 0 to 32 (IPv4) or 0 to 128 (IPv6)"
+            }
             Self::HostBits => "bits are set behind the prefix",
         })
     }
@@ -117,8 +119,8 @@ impl FromStr for Network {
             Some((address, length)) => (address, Some(length)),
         };
         let address: IpAddr = address.parse().map_err(|_| BadNetwork::Address)?;
-        let width = if address.is_ipv4() { 32 } else { 128 };
-        let bits = match length {
+        let width: u32 = if address.is_ipv4() { 32 } else { 128 };
+        let bits: u32 = match length {
             None => width,
             Some(digits) if digits.bytes().all(|byte| byte.is_ascii_digit()) => {
                 digits.parse().ok().filter(|bits| *bits <= width).ok_or(BadNetwork::PrefixLength)?
@@ -127,7 +129,9 @@ impl FromStr for Network {
         };
         // The range ::ffff:0:0/96 and what lies in it is IPv4 in other clothes.
         let (base, bits) = match address.to_canonical() {
-            v4 @ IpAddr::V4(_) if address.is_ipv6() => (v4, bits.checked_sub(96).ok_or(BadNetwork::HostBits)?),
+            v4 @ IpAddr::V4(_) if address.is_ipv6() => {
+                (v4, bits.checked_sub(96).ok_or(BadNetwork::HostBits)?)
+            }
             same => (same, bits),
         };
         if masked(base, bits) != number(base) {
@@ -168,7 +172,8 @@ mod tests {
 
     #[test]
     fn each_trust_believes_its_own_and_nobody_else() {
-        let networks = Trust::networks(["10.1.0.0/16", "192.0.2.7", "fd00::/8"].map(|text| text.parse().unwrap()));
+        let networks =
+            Trust::networks(["10.1.0.0/16", "192.0.2.7", "fd00::/8"].map(|text| text.parse().unwrap()));
         let table = [
             (PeerAddress::Unix, true, false, false),
             (ip("127.0.0.1"), false, true, false),
@@ -209,10 +214,20 @@ mod tests {
     #[test]
     fn what_is_no_network_is_refused() {
         let check = |text: &str, why| assert_eq!(text.parse::<Network>(), Err(why), "{text}");
-        for text in ["", "localhost", "10.1", "10.1.0.0.0", "010.1.0.0", "[::1]", "::1%eth0", " 10.0.0.1", "/8"] {
+        for text in
+            ["", "localhost", "10.1", "10.1.0.0.0", "010.1.0.0", "[::1]", "::1%eth0", " 10.0.0.1", "/8"]
+        {
             check(text, BadNetwork::Address);
         }
-        for text in ["10.0.0.0/", "10.0.0.0/33", "::/129", "10.0.0.0/-1", "10.0.0.0/+8", "10.0.0.0/8/8", "::/99999999999"] {
+        for text in [
+            "10.0.0.0/",
+            "10.0.0.0/33",
+            "::/129",
+            "10.0.0.0/-1",
+            "10.0.0.0/+8",
+            "10.0.0.0/8/8",
+            "::/99999999999",
+        ] {
             check(text, BadNetwork::PrefixLength);
         }
         check("10.1.2.3/16", BadNetwork::HostBits);
