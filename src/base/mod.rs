@@ -2,6 +2,9 @@
 
 pub mod secret_file;
 
+#[cfg(feature = "byo")]
+pub mod byo;
+
 #[cfg(feature = "gate")]
 pub mod account;
 #[cfg(feature = "gate")]

@@ -229,10 +229,11 @@ fn decimal(text: &str) -> Option<u64> {
     text.parse().ok().filter(|_| plain)
 }
 
-/// Scope words, separated by single blanks.
+/// Scope words, separated by blanks: the forge keeps them as they were asked for, doubled blanks included.
 fn scopes(text: &str) -> Option<Vec<String>> {
-    let word = |word: &str| !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_graphic());
-    text.split(' ').map(|scope| word(scope).then(|| scope.to_owned())).collect()
+    let known = |byte: u8| byte == b' ' || byte.is_ascii_graphic();
+    let words: Vec<String> = text.split(' ').filter(|word| !word.is_empty()).map(str::to_owned).collect();
+    (text.bytes().all(known) && !words.is_empty()).then_some(words)
 }
 
 /// Reads what the proxy says and puts it into a request's extensions: [`Visitor`], [`PassedToken`], [`Refusals`].

@@ -88,26 +88,37 @@ pub enum ForgeCredential {
 
 impl ForgeCredential {
     /// Pass-through, else the pasted token if it is this asker's, else none.
-    pub fn resolve(passed: Option<PassedToken>, pasted: Option<ByoToken>, asker: Asker<'_>) -> Self {
+    pub fn resolve(passed: Option<PassedToken>, byo: Option<ByoToken>, asker: Asker<'_>) -> Self {
         match passed {
             Some(passed) => Self::PassThrough(passed),
-            None => Self::pasted(pasted, asker),
+            None => Self::pasted(byo, asker),
+        }
+    }
+
+    /// As [`resolve`](Self::resolve), asking for the pasted token only when none was passed on.
+    ///
+    /// # Cancel safety
+    /// Nothing is changed, so nothing is lost.
+    pub async fn find(passed: Option<PassedToken>, slot: &impl ByoTokens, asker: Asker<'_>) -> Self {
+        match passed {
+            Some(passed) => Self::PassThrough(passed),
+            None => Self::pasted(slot.pasted().await, asker),
         }
     }
 
     /// What is left when the forge refuses this credential (401, or a scope is missing): the same asker's pasted token
     /// after a passed one, else none. Nobody ever falls back to somebody else's token.
     #[must_use]
-    pub fn after_refusal(&self, pasted: Option<ByoToken>, asker: Asker<'_>) -> Self {
+    pub fn after_refusal(&self, byo: Option<ByoToken>, asker: Asker<'_>) -> Self {
         match self {
-            Self::PassThrough(_) => Self::pasted(pasted, asker),
+            Self::PassThrough(_) => Self::pasted(byo, asker),
             Self::Byo(_) | Self::None => Self::None,
         }
     }
 
-    fn pasted(pasted: Option<ByoToken>, asker: Asker<'_>) -> Self {
-        match pasted.filter(|pasted| pasted.owner.is(asker)) {
-            Some(pasted) => Self::Byo(pasted.token),
+    fn pasted(byo: Option<ByoToken>, asker: Asker<'_>) -> Self {
+        match byo.filter(|byo| byo.owner.is(asker)) {
+            Some(byo) => Self::Byo(byo.token),
             None => Self::None,
         }
     }

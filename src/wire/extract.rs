@@ -72,11 +72,8 @@ impl<S: ByoTokens + Sync> FromRequestParts<S> for ForgeCredential {
     type Rejection = Infallible;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Infallible> {
-        if let Some(passed) = parts.extensions.get::<PassedToken>() {
-            return Ok(Self::PassThrough(passed.clone()));
-        }
-        let byo = state.pasted().await;
-        Ok(Self::resolve(None, byo, Asker::of(&parts.extensions)))
+        let passed = parts.extensions.get::<PassedToken>().cloned();
+        Ok(Self::find(passed, state, Asker::of(&parts.extensions)).await)
     }
 }
 

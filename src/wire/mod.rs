@@ -8,8 +8,6 @@ pub mod name;
 pub mod token;
 pub mod trust;
 
-#[cfg(feature = "byo")]
-pub mod byo;
 #[cfg(feature = "axum")]
 pub mod extract;
 

@@ -98,7 +98,7 @@ fn the_token_falls_with_an_odd_expiry_or_scope() {
         ("x-hero-forge-token-expires", b"007"),
         ("x-hero-forge-token-expires", b"99999999999999999999999"),
         ("x-hero-forge-token-expires", b""),
-        ("x-hero-forge-scopes", b"a  b"),
+        ("x-hero-forge-scopes", b"a\tb"),
         ("x-hero-forge-scopes", b""),
     ] {
         let consumed = read(&[("x-hero-forge-token", b"token"), (name, value)], SOCKET);

@@ -14,72 +14,53 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
 
+use crate::base::secret_file::{SecretSource, Slot, SlotError};
+use crate::wire::ForgeToken;
 use crate::wire::credential::{Asker, ByoToken, Owner};
-use crate::wire::token::ForgeToken;
-
-/// The slot's place in a store of secrets.
-pub const CONTEXT: &str = "cockpit";
-/// The token's key there.
-pub const TOKEN_KEY: &str = "USER_FORGE_TOKEN";
-/// The companion's key there.
-pub const OWNER_KEY: &str = "USER_FORGE_TOKEN_OWNER";
 
 /// A token shows its last four characters only if at least this many stay hidden.
 const HIDDEN_AT_LEAST: usize = 16;
 
-/// A store of secrets by context and key, such as files in a private folder.
-pub trait SlotStore: fmt::Debug + Send + Sync + 'static {
-    /// The secret; none if there is none.
-    ///
-    /// # Errors
-    /// [`SlotError`]: "cannot know" is never "not there".
-    fn read(&self, context: &str, key: &str) -> Result<Option<SecretString>, SlotError>;
-    /// Sets the secret, whole or not at all.
-    ///
-    /// # Errors
-    /// [`SlotError`]
-    fn write(&self, context: &str, key: &str, secret: &SecretString) -> Result<(), SlotError>;
-    /// Removes the secret; it is no fault if there is none.
-    ///
-    /// # Errors
-    /// [`SlotError`]
-    fn delete(&self, context: &str, key: &str) -> Result<(), SlotError>;
-}
-
-/// Why the slot cannot be used.
+/// Why the pasted token cannot be had or changed.
 #[derive(Debug)]
 #[non_exhaustive]
-pub enum SlotError {
-    /// The store cannot answer, or refuses to (a file that others can read). Its reason holds no secret.
-    Unavailable(Box<dyn std::error::Error + Send + Sync>),
+pub enum ByoError {
+    /// The place of secrets cannot answer, or refuses to: its reason says what to do, and holds no secret.
+    Unavailable(SlotError),
     /// What lies in the slot is no token.
     NoToken,
-    /// What lies in the slot is not the asker's to see, replace or remove.
+    /// What lies in the slot is not the asker's to replace or remove.
     NotYours,
 }
 
-impl fmt::Display for SlotError {
+impl fmt::Display for ByoError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::Unavailable(_) => "the store of the pasted token cannot answer",
+            Self::Unavailable(_) => "the pasted token cannot be read or written",
             Self::NoToken => "what lies in the slot of the pasted token is no token",
             Self::NotYours => "the pasted token is somebody else's",
         })
     }
 }
 
-impl std::error::Error for SlotError {
+impl std::error::Error for ByoError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
-            Self::Unavailable(cause) => Some(cause.as_ref()),
+            Self::Unavailable(cause) => Some(cause),
             Self::NoToken | Self::NotYours => None,
         }
     }
 }
 
+impl From<SlotError> for ByoError {
+    fn from(cause: SlotError) -> Self {
+        Self::Unavailable(cause)
+    }
+}
+
 /// What an asker may know of the slot.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum SlotState {
+pub enum ByoState {
     /// Nothing is pasted.
     Empty,
     /// The asker's token is there.
@@ -93,10 +74,26 @@ pub enum SlotState {
     Spoiled,
 }
 
-/// The slot.
+/// The slot of the pasted token in a place of secrets.
+///
+/// # Example
+/// ```
+/// use hero_proxy::base::byo::{ByoSlot, ByoState};
+/// use hero_proxy::base::secret_file::SecretFolder;
+/// use hero_proxy::wire::{ForgeToken, credential::Asker};
+///
+/// # let folder = tempfile::tempdir()?;
+/// let slot = ByoSlot::new(SecretFolder::new(folder.path()));
+/// slot.paste(Asker::Known("42"), &ForgeToken::new("0123456789abcdef0123456789abcdef01234567")?)?;
+/// assert_eq!(slot.state(Asker::Known("42"))?, ByoState::Yours { ends_in: Some("4567".into()) });
+/// assert_eq!(slot.state(Asker::Known("43"))?, ByoState::NotYours);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug)]
 pub struct ByoSlot<S> {
-    store: S,
+    source: S,
+    token: Slot,
+    owner: Slot,
     /// Token and companion are two secrets: in this process nobody sees one of them changed alone.
     turn: Mutex<()>,
 }
@@ -125,18 +122,29 @@ impl Silhouette {
     }
 }
 
-impl<S: SlotStore> ByoSlot<S> {
-    /// The slot in this store.
-    pub fn new(store: S) -> Self {
-        Self { store, turn: Mutex::new(()) }
+impl<S: SecretSource> ByoSlot<S> {
+    /// The slot `cockpit/USER_FORGE_TOKEN` and its companion `cockpit/USER_FORGE_TOKEN_OWNER`.
+    #[expect(
+        clippy::expect_used,
+        clippy::missing_panics_doc,
+        reason = "the two names are of the form that `Slot` wants"
+    )]
+    pub fn new(source: S) -> Self {
+        let slot = |key| Slot::new("cockpit", key).expect("a fixed name of letters and `_` is a slot's name");
+        Self {
+            source,
+            token: slot("USER_FORGE_TOKEN"),
+            owner: slot("USER_FORGE_TOKEN_OWNER"),
+            turn: Mutex::new(()),
+        }
     }
 
     /// What lies in the slot, whoever's it is: [`ForgeCredential`](crate::wire::credential::ForgeCredential) decides who
     /// may use it.
     ///
     /// # Errors
-    /// [`SlotError::Unavailable`], [`SlotError::NoToken`].
-    pub fn token(&self) -> Result<Option<ByoToken>, SlotError> {
+    /// [`ByoError::Unavailable`], [`ByoError::NoToken`].
+    pub fn token(&self) -> Result<Option<ByoToken>, ByoError> {
         let _turn = self.take_turn();
         Ok(self.read()?.map(|(token, _)| token))
     }
@@ -144,67 +152,68 @@ impl<S: SlotStore> ByoSlot<S> {
     /// What `asker` may know of the slot.
     ///
     /// # Errors
-    /// [`SlotError::Unavailable`], [`SlotError::NoToken`].
-    pub fn state(&self, asker: Asker<'_>) -> Result<SlotState, SlotError> {
+    /// [`ByoError::Unavailable`], [`ByoError::NoToken`].
+    pub fn state(&self, asker: Asker<'_>) -> Result<ByoState, ByoError> {
         let _turn = self.take_turn();
         Ok(match self.read()? {
-            None => SlotState::Empty,
+            None => ByoState::Empty,
             Some((byo, _)) if byo.owner.is(asker) => {
-                SlotState::Yours { ends_in: Silhouette::of(&byo.token).ends_in }
+                ByoState::Yours { ends_in: Silhouette::of(&byo.token).ends_in }
             }
-            Some((_, companion)) if spoiled_for(companion.as_ref(), asker) => SlotState::Spoiled,
-            Some(_) => SlotState::NotYours,
+            Some((_, companion)) if spoiled_for(companion.as_ref(), asker) => ByoState::Spoiled,
+            Some(_) => ByoState::NotYours,
         })
     }
 
     /// Puts a token there, or another one in place of the asker's own.
     ///
     /// # Errors
-    /// [`SlotError::NotYours`], [`SlotError::Unavailable`].
-    pub fn paste(&self, asker: Asker<'_>, token: &ForgeToken) -> Result<(), SlotError> {
+    /// [`ByoError::NotYours`], [`ByoError::Unavailable`].
+    pub fn paste(&self, asker: Asker<'_>, token: &ForgeToken) -> Result<(), ByoError> {
         let _turn = self.take_turn();
         self.check_owner(asker)?;
         let forge_user_id = match asker {
             Asker::Known(id) => Some(id.to_owned()),
             Asker::Unnamed => None,
-            Asker::Doubtful => return Err(SlotError::NotYours),
+            Asker::Doubtful => return Err(ByoError::NotYours),
         };
         let companion = Companion { forge_user_id, token: Silhouette::of(token) };
         let companion =
             serde_json::to_string(&companion).map_err(|cause| SlotError::Unavailable(cause.into()))?;
         // The companion first: cut short here, it speaks of a token that is not there, and the old one serves nobody.
-        self.store.write(CONTEXT, OWNER_KEY, &SecretString::from(companion))?;
-        self.store.write(CONTEXT, TOKEN_KEY, &SecretString::from(token.expose()))
+        self.source.set(&self.owner, &SecretString::from(companion))?;
+        Ok(self.source.set(&self.token, &SecretString::from(token.expose()))?)
     }
 
     /// Removes the asker's own token; it is no fault if there is none.
     ///
     /// # Errors
-    /// [`SlotError::NotYours`], [`SlotError::Unavailable`].
-    pub fn remove(&self, asker: Asker<'_>) -> Result<(), SlotError> {
+    /// [`ByoError::NotYours`], [`ByoError::Unavailable`].
+    pub fn remove(&self, asker: Asker<'_>) -> Result<(), ByoError> {
         let _turn = self.take_turn();
         self.check_owner(asker)?;
-        self.store.delete(CONTEXT, TOKEN_KEY)?;
-        self.store.delete(CONTEXT, OWNER_KEY)
+        self.source.delete(&self.token)?;
+        self.source.delete(&self.owner)?;
+        Ok(())
     }
 
     fn take_turn(&self) -> MutexGuard<'_, ()> {
         self.turn.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn check_owner(&self, asker: Asker<'_>) -> Result<(), SlotError> {
+    fn check_owner(&self, asker: Asker<'_>) -> Result<(), ByoError> {
         match self.read()? {
             None => Ok(()),
             Some((byo, companion)) if byo.owner.is(asker) || spoiled_for(companion.as_ref(), asker) => Ok(()),
-            Some(_) => Err(SlotError::NotYours),
+            Some(_) => Err(ByoError::NotYours),
         }
     }
 
     /// The token and, if it speaks of another token, its companion.
-    fn read(&self) -> Result<Option<(ByoToken, Option<Companion>)>, SlotError> {
-        let Some(secret) = self.store.read(CONTEXT, TOKEN_KEY)? else { return Ok(None) };
-        let token = ForgeToken::new(secret.expose_secret().trim_ascii()).map_err(|_| SlotError::NoToken)?;
-        let Some(companion) = self.store.read(CONTEXT, OWNER_KEY)? else {
+    fn read(&self) -> Result<Option<(ByoToken, Option<Companion>)>, ByoError> {
+        let Some(secret) = self.source.get(&self.token)? else { return Ok(None) };
+        let token = ForgeToken::new(secret.expose_secret().trim_ascii()).map_err(|_| ByoError::NoToken)?;
+        let Some(companion) = self.source.get(&self.owner)? else {
             return Ok(Some((ByoToken { token, owner: Owner::Unrecorded }, None)));
         };
         let read = match serde_json::from_str::<Companion>(companion.expose_secret()) {
@@ -244,23 +253,22 @@ mod tests {
         writes_left: Mutex<Option<u32>>,
     }
 
-    impl SlotStore for InMemory {
-        fn read(&self, context: &str, key: &str) -> Result<Option<SecretString>, SlotError> {
-            Ok(self.secrets.lock().unwrap().get(&format!("{context}/{key}")).cloned())
+    impl SecretSource for InMemory {
+        fn get(&self, slot: &Slot) -> Result<Option<SecretString>, SlotError> {
+            Ok(self.secrets.lock().unwrap().get(slot.key()).cloned())
         }
 
-        fn write(&self, context: &str, key: &str, secret: &SecretString) -> Result<(), SlotError> {
+        fn set(&self, slot: &Slot, secret: &SecretString) -> Result<(), SlotError> {
             if let Some(left) = &mut *self.writes_left.lock().unwrap() {
                 *left =
                     left.checked_sub(1).ok_or_else(|| SlotError::Unavailable("the disk is full".into()))?;
             }
-            self.secrets.lock().unwrap().insert(format!("{context}/{key}"), secret.clone());
+            self.secrets.lock().unwrap().insert(slot.key().to_owned(), secret.clone());
             Ok(())
         }
 
-        fn delete(&self, context: &str, key: &str) -> Result<(), SlotError> {
-            self.secrets.lock().unwrap().remove(&format!("{context}/{key}"));
-            Ok(())
+        fn delete(&self, slot: &Slot) -> Result<bool, SlotError> {
+            Ok(self.secrets.lock().unwrap().remove(slot.key()).is_some())
         }
     }
 
@@ -277,26 +285,26 @@ mod tests {
         ByoSlot::new(InMemory::default())
     }
 
-    fn yours(ends_in: &str) -> SlotState {
-        SlotState::Yours { ends_in: Some(ends_in.into()) }
+    fn yours(ends_in: &str) -> ByoState {
+        ByoState::Yours { ends_in: Some(ends_in.into()) }
     }
 
     #[test]
     fn a_pasted_token_is_its_owners_to_see_replace_and_remove_and_nobody_elses() {
         let slot = slot();
-        assert_eq!(slot.state(ALICE).unwrap(), SlotState::Empty);
+        assert_eq!(slot.state(ALICE).unwrap(), ByoState::Empty);
         slot.paste(ALICE, &token(OLD)).unwrap();
         assert_eq!(slot.state(ALICE).unwrap(), yours("aaaa"));
         for other in [BOB, Asker::Unnamed, Asker::Doubtful] {
-            assert_eq!(slot.state(other).unwrap(), SlotState::NotYours);
-            assert!(matches!(slot.paste(other, &token(NEW)), Err(SlotError::NotYours)));
-            assert!(matches!(slot.remove(other), Err(SlotError::NotYours)));
+            assert_eq!(slot.state(other).unwrap(), ByoState::NotYours);
+            assert!(matches!(slot.paste(other, &token(NEW)), Err(ByoError::NotYours)));
+            assert!(matches!(slot.remove(other), Err(ByoError::NotYours)));
         }
         assert_eq!(slot.token().unwrap().unwrap().token.expose(), OLD);
         slot.paste(ALICE, &token(NEW)).unwrap();
         assert_eq!(slot.state(ALICE).unwrap(), yours("bbbb"));
         slot.remove(ALICE).unwrap();
-        assert_eq!(slot.state(BOB).unwrap(), SlotState::Empty);
+        assert_eq!(slot.state(BOB).unwrap(), ByoState::Empty);
         slot.paste(BOB, &token(OLD)).unwrap();
         assert_eq!(slot.token().unwrap().unwrap().owner, Owner::User("43".into()));
     }
@@ -304,11 +312,11 @@ mod tests {
     #[test]
     fn a_token_without_an_owner_is_for_those_who_come_without_an_id() {
         let slot = slot();
-        slot.store.write(CONTEXT, TOKEN_KEY, &SecretString::from(format!("{OLD}\n"))).unwrap();
+        slot.source.set(&slot.token, &SecretString::from(format!("{OLD}\n"))).unwrap();
         assert_eq!(slot.token().unwrap().unwrap().owner, Owner::Unrecorded);
         assert_eq!(slot.state(Asker::Unnamed).unwrap(), yours("aaaa"));
-        assert_eq!(slot.state(ALICE).unwrap(), SlotState::NotYours);
-        assert!(matches!(slot.paste(ALICE, &token(NEW)), Err(SlotError::NotYours)));
+        assert_eq!(slot.state(ALICE).unwrap(), ByoState::NotYours);
+        assert!(matches!(slot.paste(ALICE, &token(NEW)), Err(ByoError::NotYours)));
         slot.paste(Asker::Unnamed, &token(NEW)).unwrap();
         assert_eq!(slot.token().unwrap().unwrap().owner, Owner::Unrecorded);
     }
@@ -317,12 +325,12 @@ mod tests {
     fn a_paste_that_is_cut_short_gives_nobody_a_token_that_is_not_theirs() {
         let slot = slot();
         slot.paste(ALICE, &token(OLD)).unwrap();
-        *slot.store.writes_left.lock().unwrap() = Some(1);
+        *slot.source.writes_left.lock().unwrap() = Some(1);
         assert!(matches!(slot.paste(ALICE, &token(NEW)), Err(SlotError::Unavailable(_))));
         assert_eq!(slot.token().unwrap().unwrap().owner, Owner::Unclear);
-        assert_eq!(slot.state(ALICE).unwrap(), SlotState::Spoiled);
-        assert_eq!(slot.state(BOB).unwrap(), SlotState::NotYours);
-        *slot.store.writes_left.lock().unwrap() = None;
+        assert_eq!(slot.state(ALICE).unwrap(), ByoState::Spoiled);
+        assert_eq!(slot.state(BOB).unwrap(), ByoState::NotYours);
+        *slot.source.writes_left.lock().unwrap() = None;
         slot.paste(ALICE, &token(NEW)).unwrap();
         assert_eq!(slot.state(ALICE).unwrap(), yours("bbbb"));
     }
@@ -331,25 +339,25 @@ mod tests {
     fn a_token_that_another_program_put_there_is_not_the_former_owners() {
         let slot = slot();
         slot.paste(ALICE, &token(OLD)).unwrap();
-        slot.store.write(CONTEXT, TOKEN_KEY, &SecretString::from(NEW)).unwrap();
+        slot.source.set(&slot.token, &SecretString::from(NEW)).unwrap();
         assert_eq!(slot.token().unwrap().unwrap().owner, Owner::Unclear);
-        slot.store.write(CONTEXT, OWNER_KEY, &SecretString::from("{")).unwrap();
+        slot.source.set(&slot.owner, &SecretString::from("{")).unwrap();
         assert_eq!(slot.token().unwrap().unwrap().owner, Owner::Unclear);
-        assert_eq!(slot.state(ALICE).unwrap(), SlotState::NotYours);
+        assert_eq!(slot.state(ALICE).unwrap(), ByoState::NotYours);
     }
 
     #[test]
     fn a_short_token_shows_nothing_of_itself() {
         let slot = slot();
         slot.paste(ALICE, &token("0123456789")).unwrap();
-        assert_eq!(slot.state(ALICE).unwrap(), SlotState::Yours { ends_in: None });
+        assert_eq!(slot.state(ALICE).unwrap(), ByoState::Yours { ends_in: None });
     }
 
     #[test]
     fn what_is_no_token_is_a_fault_and_not_an_empty_slot() {
         let slot = slot();
-        slot.store.write(CONTEXT, TOKEN_KEY, &SecretString::from("two words")).unwrap();
-        assert!(matches!(slot.token(), Err(SlotError::NoToken)));
+        slot.source.set(&slot.token, &SecretString::from("two words")).unwrap();
+        assert!(matches!(slot.token(), Err(ByoError::NoToken)));
     }
 
     /// Holds: X7.
