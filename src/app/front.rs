@@ -21,7 +21,7 @@ use crate::serve::RequestBody;
 use crate::wire::name;
 
 /// One generation: the gate, and forwarding behind it.
-pub type Stack = ForgeAuth<Forward<Untrailed<RequestBody>>, ForgeKeeper>;
+pub(super) type Stack = ForgeAuth<Forward<Untrailed<RequestBody>>, ForgeKeeper>;
 
 /// The stack of the moment. Clones share it.
 #[derive(Clone, Debug)]

@@ -8,6 +8,9 @@
 //!    built from the same file, so a token cannot reach an upstream that another generation names.
 //! 2. All generations share sessions, tokens, connections and work under way.
 
+#[cfg(feature = "demo")]
+pub mod demo;
+
 mod front;
 mod house;
 mod run;

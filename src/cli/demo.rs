@@ -1,10 +1,19 @@
 //! `hero_proxy demo`.
 
-use std::process::ExitCode;
+use std::process::{Command, ExitCode, Stdio};
 use std::time::Duration;
 
+use anyhow::Context as _;
 use clap::{Args, ValueEnum};
+use hero_proxy::app::demo::{Demo, DemoSettings};
+use hero_proxy::config::log::{AccessLog, Format, Level, LogSettings};
 use hero_proxy::config::unit::{self, UnitError};
+use hero_proxy::log;
+use tokio::runtime::Builder;
+use tokio::signal::unix::{SignalKind, signal};
+
+use super::exit::Exit;
+use super::say;
 
 #[derive(Args, Debug)]
 pub(crate) struct DemoArgs {
@@ -32,6 +41,86 @@ fn lifetime(text: &str) -> Result<Duration, UnitError> {
 }
 
 pub(crate) fn demo(args: &DemoArgs) -> anyhow::Result<ExitCode> {
-    let _ = (args.token_lifetime, args.flag == Flag::On, args.open);
-    anyhow::bail!("the rooms of this program are not joined yet")
+    drop(rustls::crypto::aws_lc_rs::default_provider().install_default());
+    log::init(&LogSettings { level: Level::Warn, format: Format::Auto, access: AccessLog::Off })?;
+    let runtime = Builder::new_multi_thread().enable_all().build().context("the runtime cannot start")?;
+    runtime.block_on(async {
+        let mut interrupt = signal(SignalKind::interrupt())?;
+        let mut terminate = signal(SignalKind::terminate())?;
+        let settings = DemoSettings {
+            token_lifetime: args.token_lifetime,
+            pass_through: args.flag == Flag::On,
+            ..DemoSettings::default()
+        };
+        let demo = Demo::start(&settings).await?;
+        say::out(&welcome(&demo, &settings))?;
+        if args.open {
+            open(demo.url.as_str());
+        }
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+        }
+        say::out("\nEnding; nothing stays behind.\n")?;
+        demo.stop().await;
+        Ok(Exit::Fine.into())
+    })
+}
+
+fn welcome(demo: &Demo, settings: &DemoSettings) -> String {
+    let mut text = String::from("\nhero_proxy demo: a fake forge, an app, and the proxy between them.\n\n");
+    let forge = demo.forge.url();
+    for (what, url, wanted) in
+        [("proxy", &demo.url, settings.proxy_port), ("forge", forge, settings.forge_port)]
+    {
+        let port = url.port_or_known_default().unwrap_or_default();
+        if port != wanted {
+            text += &format!("  Port {wanted} is taken; the {what} listens on {port}.\n");
+        }
+    }
+    let [alice, nina] = &demo.accounts;
+    text += &format!(
+        "
+  Open     {url}
+
+  Sign in  {alice:<6} {alice_password}   an ordinary account
+           {nina:<6} {nina_password}   a new one: the forge wants its password changed first
+
+  Then     1. Sign in, read what the forge asks you, allow it.
+           2. The app greets you by name and says where its token came from{source}.
+           3. Write feedback: the issue appears on the forge under your name.
+           4. Sign out: you get a page with a button, and stay signed out until you press it.
+
+  Look at  the forge     {forge}
+           who am I      {url}_hero/auth/whoami
+           token life    {life} s; it is renewed before it ends (try --token-lifetime 20s)
+
+  Ctrl-C ends it all.
+",
+        url = demo.url,
+        alice = alice.login,
+        alice_password = alice.password,
+        nina = nina.login,
+        nina_password = nina.password,
+        source = if settings.pass_through {
+            ": through the proxy"
+        } else {
+            ": the flag is off, so paste one in its settings"
+        },
+        life = settings.token_lifetime.as_secs(),
+    );
+    text
+}
+
+/// Opens the address with the desktop's own opener; without one there is still the address on the screen.
+fn open(url: &str) {
+    let opener = Command::new("xdg-open")
+        .arg(url)
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn();
+    if opener.is_err() {
+        say::error("  No browser could be opened: open the address yourself.\n");
+    }
 }

@@ -57,6 +57,6 @@ mod world;
 
 pub use self::faults::{Endpoint, Fault, Gate};
 pub use self::record::Seen;
-pub use self::seed::{NewApplication, NewRepository, NewUser};
+pub use self::seed::{NewApplication, NewRepository, NewUser, Unknown};
 pub use self::server::FakeForge;
 pub use self::settings::{FakeSettings, FakeVersion};
