@@ -188,6 +188,23 @@ async fn an_odd_answer_of_the_token_endpoint_proves_nothing_and_is_asked_for_onc
     assert_eq!(elsewhere.count(), 0, "a redirect is not followed");
 }
 
+/// Holds: O10, D6.
+#[tokio::test]
+async fn an_answer_beyond_1_mib_is_given_up_while_it_still_comes() {
+    let stage = Stage::new().await;
+    let sized = |bytes: usize| {
+        let pad = "x".repeat(bytes - r#"{"access_token":"a","token_type":"bearer","pad":""}"#.len());
+        Reply::json(format!(r#"{{"access_token":"a","token_type":"bearer","pad":"{pad}"}}"#))
+    };
+    stage.server.set(TOKEN, sized(1 << 20));
+    assert!(stage.refresh().await.is_ok());
+    for reply in [sized((1 << 20) + 1), sized(10 << 20), Reply::Endless] {
+        stage.server.set(TOKEN, reply);
+        let error = stage.refresh().await.unwrap_err();
+        assert!(matches!(error, ForgeError::Garbled("an answer that is too large")), "{error}");
+    }
+}
+
 /// Holds: R4, R5.
 #[tokio::test]
 async fn a_refusal_is_spent_or_misconfigured_whatever_it_describes() {

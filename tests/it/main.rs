@@ -12,6 +12,7 @@
 mod support;
 
 mod forge_client;
+mod forge_story;
 mod forwarding;
 mod raw_http;
 mod reuse;
