@@ -112,11 +112,11 @@ fn forge_failed(failed: ForgeError) -> Failed {
             warn!("a sign-in crossed another one of the same account");
             Failed::Crossed
         }
-        ForgeError::Misconfigured(_) => {
+        ForgeError::Misconfigured(_) | ForgeError::Unfit(_) => {
             error!(error = %failed, "the forge refuses this proxy's registration");
             Failed::Misconfigured
         }
-        ForgeError::Unavailable(_) | ForgeError::Garbled(_) => {
+        failed if failed.is_transient() => {
             warn!(error = %failed, "the forge failed during a sign-in");
             Failed::ForgeDown
         }
