@@ -13,6 +13,7 @@ mod support;
 
 mod forge_client;
 mod forwarding;
+mod forge_exchanges;
 mod raw_http;
 mod reuse;
 mod serving;
