@@ -14,6 +14,7 @@ mod support;
 mod forge_client;
 mod forge_story;
 mod forwarding;
+mod forge_exchanges;
 mod raw_http;
 mod reuse;
 mod serving;

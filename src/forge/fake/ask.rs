@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::body::Bytes;
 use axum::extract::{FromRequest, RawPathParams, Request};
-use axum::http::{HeaderMap, Method, StatusCode, header};
+use axum::http::{HeaderMap, Method, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 use serde_json::Value;
 use url::form_urlencoded;
@@ -14,9 +14,14 @@ use super::server::Forge;
 /// The longest body that is read, in bytes.
 const MOST_BODY_BYTES: usize = 1 << 20;
 
-/// The `_csrf` value that belongs to this browser: its cookie's, or the one that this answer sets.
+/// What is known of a request before it is routed.
 #[derive(Clone)]
-pub(super) struct Csrf(pub(super) String);
+pub(super) struct Arrival {
+    /// Path and query as they came.
+    pub(super) uri: Uri,
+    /// The `_csrf` value that belongs to this browser: its cookie's, or the one that this answer sets.
+    pub(super) csrf: String,
+}
 
 pub(super) struct Ask {
     pub(super) method: Method,
@@ -105,12 +110,16 @@ impl FromRequest<Arc<Forge>> for Ask {
         let body = axum::body::to_bytes(body, MOST_BODY_BYTES)
             .await
             .map_err(|_| StatusCode::PAYLOAD_TOO_LARGE.into_response())?;
-        let csrf = parts.extensions.get::<Csrf>().map(|csrf| csrf.0.clone()).unwrap_or_default();
+        // A nested router sees its part of the path only; redirects need all of it.
+        let (uri, csrf) = match parts.extensions.remove::<Arrival>() {
+            Some(arrival) => (arrival.uri, arrival.csrf),
+            None => (parts.uri, String::new()),
+        };
         let mut ask = Self {
             method: parts.method,
-            target: parts.uri.path_and_query().map(ToString::to_string).unwrap_or_default(),
-            path: parts.uri.path().to_owned(),
-            query: pairs(parts.uri.query().unwrap_or_default().as_bytes()),
+            target: uri.path_and_query().map(ToString::to_string).unwrap_or_default(),
+            path: uri.path().to_owned(),
+            query: pairs(uri.query().unwrap_or_default().as_bytes()),
             headers: parts.headers,
             body,
             csrf,

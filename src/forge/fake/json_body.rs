@@ -21,8 +21,8 @@ impl Members {
         }
         match serde_json::from_slice(&ask.body) {
             Ok(Value::Object(members)) => Ok(Self(members)),
-            // What Forgejo's decoder says of a body that ends too early; other faults read the same here.
-            _ => refuse("[]: invalid character '\\u0000' looking for beginning of value"),
+            // What Forgejo's decoder says of a body that ends too early, a NUL in it; other faults read the same here.
+            _ => refuse("[]: invalid character '\u{0}' looking for beginning of value"),
         }
     }
 

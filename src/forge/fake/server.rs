@@ -18,7 +18,7 @@ use tokio_util::task::TaskTracker;
 use tower_service::Service as _;
 use url::Url;
 
-use super::ask::{Csrf, cookie};
+use super::ask::{Arrival, cookie};
 use super::faults::{Endpoint, Fault, Faults};
 use super::keys::SigningKey;
 use super::record::Record;
@@ -237,21 +237,35 @@ async fn play(forge: &Arc<Forge>, mut router: Router, mut request: Request) -> R
     let web = !request.uri().path().starts_with("/api/");
     let version = forge.settings.version;
     let in_session = cookie(request.headers(), version.session_cookie()).is_some();
+    let told = cookie(request.headers(), version.flash_cookie()).is_some();
     let csrf = cookie(request.headers(), "_csrf").map(str::to_owned);
     let fresh = csrf.is_none();
     let csrf = csrf.unwrap_or_else(|| forge.random());
-    request.extensions_mut().insert(Csrf(csrf.clone()));
+    let arrival = Arrival { uri: request.uri().clone(), csrf: csrf.clone() };
+    request.extensions_mut().insert(arrival);
     let served: Result<Response, Infallible> = router.call(request).await;
     let Ok(mut response) = served;
     response.headers_mut().entry(header::CACHE_CONTROL).or_insert(CACHE_CONTROL);
+    let page = response
+        .headers()
+        .get(header::CONTENT_TYPE)
+        .is_some_and(|kind| kind.as_bytes().starts_with(b"text/html"));
+    if told && page && !response.status().is_redirection() {
+        add_cookie(&mut response, &format!("{}=", version.flash_cookie()), " Max-Age=0;");
+    }
     if web && version == FakeVersion::V11 {
-        if !in_session && !sets(&response, version.session_cookie()) {
+        // These come before the page's own cookies.
+        let own: Vec<HeaderValue> = response.headers().get_all(header::SET_COOKIE).iter().cloned().collect();
+        let (session_set, csrf_set) = (sets(&response, version.session_cookie()), sets(&response, "_csrf"));
+        response.headers_mut().remove(header::SET_COOKIE);
+        if !in_session && !session_set {
             add_cookie(&mut response, &format!("{}={}", version.session_cookie(), forge.random()), "");
         }
         let early = response.extensions().get::<TooEarlyForCsrf>().is_some();
-        if fresh && !early && !sets(&response, "_csrf") {
+        if fresh && !early && !csrf_set {
             add_cookie(&mut response, &format!("_csrf={csrf}"), " Max-Age=86400;");
         }
+        response.headers_mut().extend(own.into_iter().map(|line| (header::SET_COOKIE, line)));
     }
     response
 }
