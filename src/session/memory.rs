@@ -228,3 +228,68 @@ impl fmt::Debug for MemoryStore {
         f.write_str("MemoryStore")
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::time::Duration;
+
+    use super::*;
+    use crate::session::contract;
+
+    const START: Timestamp = Timestamp::from_secs(1_800_000_000);
+
+    fn session(number: u8) -> (SessionKey, SessionRow) {
+        let row = SessionRow {
+            account: AccountKey([number; 32]),
+            created_at: START,
+            seen_at: START.plus(Duration::from_secs(number.into())),
+            expires_at: START.plus(Duration::from_hours(1)),
+            sealed: Vec::new(),
+        };
+        (SessionKey([number; 32]), row)
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+    async fn the_memory_store_keeps_the_laws() {
+        contract::all(async || Arc::new(MemoryStore::new(10_000)) as Arc<dyn SessionStore>).await;
+    }
+
+    #[tokio::test]
+    async fn when_it_is_full_the_session_used_least_recently_gives_way() {
+        let store = MemoryStore::new(3);
+        for number in 1..=3 {
+            let (key, row) = session(number);
+            store.insert_session(key, row).await.unwrap();
+        }
+        store.touch_session(session(1).0, START.plus(Duration::from_mins(1))).await.unwrap();
+        store.insert_session(session(0).0, session(0).1).await.unwrap();
+        let mut left = Vec::new();
+        for number in 0..=3 {
+            if store.session(session(number).0, START).await.unwrap().is_some() {
+                left.push(number);
+            }
+        }
+        assert_eq!(left, [0, 1, 3], "2 was used least recently, but for the new one");
+        assert_eq!(store.rows().accounts.len(), 3);
+        assert_eq!(store.rows().ends.len(), 3);
+    }
+
+    #[tokio::test]
+    async fn grants_and_claims_are_bounded_too() {
+        let store = MemoryStore::new(2);
+        for number in 0..5 {
+            let expires_at = START.plus(Duration::from_secs(number.into()));
+            let next = GrantRow { version: 1, expires_at, sealed: Vec::new() };
+            assert_eq!(store.swap_grant(AccountKey([number; 32]), None, next).await.unwrap(), Swap::Done);
+        }
+        assert!(store.grant(AccountKey([2; 32])).await.unwrap().is_none());
+        assert!(store.grant(AccountKey([3; 32])).await.unwrap().is_some());
+        for number in 0..=MAX_CLAIMS as u64 {
+            let mut once = [0; 32];
+            once[..8].copy_from_slice(&number.to_be_bytes());
+            assert!(store.claim(once, START, START.plus(Duration::from_millis(number))).await.unwrap());
+        }
+        assert_eq!(store.sweep(START.plus(Duration::from_hours(1))).await.unwrap(), 2 + SWEEP_ROWS as u64);
+    }
+}

@@ -172,13 +172,17 @@ pub(super) fn sweep(db: &mut Connection, now: Timestamp) -> Result<u64, Fault> {
     Ok(swept as u64)
 }
 
+/// What a sign-in may need: a long grant, and a few trees that grow at once.
+const SIGN_IN_PAGES: i64 = 16;
+
 /// Writes in place, and looks whether there is room for more than that.
 pub(super) fn ping_write(db: &Connection) -> Result<(), Fault> {
     let ask = |pragma| db.pragma_query_value(None, pragma, |row| row.get::<_, i64>(0));
     if ask("user_version")? > FORMAT {
         return Err(Fault::Newer);
     }
-    if ask("page_count")? - ask("freelist_count")? >= ask("max_page_count")? {
+    let free = ask("max_page_count")? - ask("page_count")? + ask("freelist_count")?;
+    if free < SIGN_IN_PAGES {
         return Err(Fault::NoRoom);
     }
     db.prepare_cached("UPDATE heartbeat SET beats = beats + 1")?.execute([])?;
