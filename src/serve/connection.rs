@@ -20,6 +20,9 @@ use crate::serve::edge::Edge;
 use crate::serve::patience::Patience;
 use crate::serve::settings::Limits;
 
+/// hyper refuses to work with less.
+const LEAST_BUFFER_BYTES: usize = 8192;
+
 /// Ends connections: politely, then at once.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Ending {
@@ -44,7 +47,8 @@ where
         .timer(TokioTimer::new())
         .header_read_timeout(limits.head_timeout)
         .max_headers(limits.max_headers)
-        .max_buf_size(limits.max_head_bytes)
+        .max_header_size(limits.max_head_bytes)
+        .max_buf_size(limits.max_head_bytes.max(LEAST_BUFFER_BYTES))
         .half_close(false);
     let mut connection = pin!(builder.serve_connection(io, Edge { service, peer, limits }));
     let ended = tokio::select! {
