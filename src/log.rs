@@ -46,7 +46,10 @@ fn filter(settings: &LogSettings) -> Targets {
         Level::Trace => LevelFilter::TRACE,
     };
     let access = if settings.access == AccessLog::Stderr { LevelFilter::INFO } else { LevelFilter::OFF };
-    Targets::new().with_default(level.min(LevelFilter::INFO)).with_target(OURS, level).with_target(ACCESS, access)
+    Targets::new()
+        .with_default(level.min(LevelFilter::INFO))
+        .with_target(OURS, level)
+        .with_target(ACCESS, access)
 }
 
 fn access_filter() -> Targets {

@@ -77,7 +77,8 @@ impl House {
     /// [`StartError`]
     pub fn build(config: Config, seams: Seams, handle: Handle) -> Result<Self, StartError> {
         let (store, keys) = vault::open(&config.store, &seams.entropy)?;
-        let forge: Arc<dyn ForgeOauth> = Arc::new(HttpForge::new(config.forge.clone(), Arc::clone(&seams.clock))?);
+        let forge: Arc<dyn ForgeOauth> =
+            Arc::new(HttpForge::new(config.forge.clone(), Arc::clone(&seams.clock))?);
         let ports = Ports {
             forge: Arc::clone(&forge),
             store: Arc::clone(&store),

@@ -70,7 +70,11 @@ pub(super) fn open(
     }
 }
 
-fn key_ring(path: &PathBuf, key: &SecretReference, entropy: &Arc<dyn Entropy>) -> Result<KeyRing, VaultError> {
+fn key_ring(
+    path: &PathBuf,
+    key: &SecretReference,
+    entropy: &Arc<dyn Entropy>,
+) -> Result<KeyRing, VaultError> {
     let is_empty = path.metadata().is_ok_and(|file| file.len() == 0) || !path.exists();
     let text = match key_plan(key, key.path().exists(), is_empty) {
         KeyPlan::Read => key.read().map_err(VaultError::KeyFile)?,

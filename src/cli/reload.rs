@@ -32,7 +32,10 @@ pub(crate) fn reload(args: &ReloadArgs) -> anyhow::Result<ExitCode> {
         bail!("process {} is not a hero_proxy: nothing was done", args.pid);
     }
     kill_process(pid, Signal::HUP).with_context(|| format!("process {} cannot be told", args.pid))?;
-    say::out(&format!("process {} reads the configuration again; its log says what took effect\n", args.pid))?;
+    say::out(&format!(
+        "process {} reads the configuration again; its log says what took effect\n",
+        args.pid
+    ))?;
     Ok(Exit::Fine.into())
 }
 

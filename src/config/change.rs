@@ -64,7 +64,14 @@ impl Config {
     #[must_use]
     pub fn reloaded(&self, new: Self) -> Self {
         let old = self.clone();
-        let mut next = Self { forge: old.forge, serve: old.serve, store: old.store, log: old.log, drain: old.drain, ..new };
+        let mut next = Self {
+            forge: old.forge,
+            serve: old.serve,
+            store: old.store,
+            log: old.log,
+            drain: old.drain,
+            ..new
+        };
         next.gate.public_url = old.gate.public_url;
         next.gate.prefix = old.gate.prefix;
         next.gate.forge_url = old.gate.forge_url;

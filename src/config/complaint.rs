@@ -67,12 +67,22 @@ impl Complaint {
     /// A complaint about the file as a whole.
     pub(super) fn of_file(what: String, fix: String) -> Self {
         let (key, did_you_mean) = (String::new(), Vec::new());
-        Self { severity: Severity::Error, place: None, key, what, fix, did_you_mean, source_line: None, about: About::Word }
+        Self {
+            severity: Severity::Error,
+            place: None,
+            key,
+            what,
+            fix,
+            did_you_mean,
+            source_line: None,
+            about: About::Word,
+        }
     }
 
     /// ``did you mean `listen`?``, if anything was probably meant.
     pub fn suggestion(&self) -> Option<String> {
-        (!self.did_you_mean.is_empty()).then(|| format!("did you mean `{}`?", self.did_you_mean.join("` or `")))
+        (!self.did_you_mean.is_empty())
+            .then(|| format!("did you mean `{}`?", self.did_you_mean.join("` or `")))
     }
 }
 
@@ -202,7 +212,8 @@ impl<'t> Report<'t> {
 
 /// The place of a span of bytes, and its line. A span beyond the text is at its end.
 fn locate<'t>(text: &'t str, span: &Range<usize>) -> (Place, &'t str) {
-    let start = (0..=span.start.min(text.len())).rev().find(|at| text.is_char_boundary(*at)).unwrap_or_default();
+    let start =
+        (0..=span.start.min(text.len())).rev().find(|at| text.is_char_boundary(*at)).unwrap_or_default();
     let (before, after) = text.split_at(start);
     let line_start = before.rfind('\n').map_or(0, |at| at + 1);
     let column = before.get(line_start..).unwrap_or_default().chars().count() + 1;

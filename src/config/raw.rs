@@ -75,15 +75,33 @@ impl<'d> Sections<'d> {
                     for (index, value) in tables.iter().enumerate() {
                         match value.get_ref() {
                             DeValue::Table(table) => {
-                                all.push(Section::read(part, format!("{name}[{index}]"), value.span(), table, report));
+                                all.push(Section::read(
+                                    part,
+                                    format!("{name}[{index}]"),
+                                    value.span(),
+                                    table,
+                                    report,
+                                ));
                             }
-                            _ => report.error(&spot, format!("{name}[{index}] is no section"), format!("write [[{name}]]")),
+                            _ => report.error(
+                                &spot,
+                                format!("{name}[{index}] is no section"),
+                                format!("write [[{name}]]"),
+                            ),
                         }
                     }
                 }
-                (_, false) => report.error(&spot, format!("`{name}` is a section"), format!("write [{name}] on a line of its own")),
+                (_, false) => report.error(
+                    &spot,
+                    format!("`{name}` is a section"),
+                    format!("write [{name}] on a line of its own"),
+                ),
                 (_, true) => {
-                    report.error(&spot, format!("`{name}` is a section that may stand several times"), format!("write [[{name}]]"));
+                    report.error(
+                        &spot,
+                        format!("`{name}` is a section that may stand several times"),
+                        format!("write [[{name}]]"),
+                    );
                 }
             }
         }
@@ -118,7 +136,13 @@ impl<'d> Sections<'d> {
 }
 
 impl<'d> Section<'d> {
-    fn read(part: &'static Part, path: String, header: Range<usize>, table: &'d DeTable<'d>, report: &mut Report<'_>) -> Self {
+    fn read(
+        part: &'static Part,
+        path: String,
+        header: Range<usize>,
+        table: &'d DeTable<'d>,
+        report: &mut Report<'_>,
+    ) -> Self {
         let names: Vec<&str> = part.keys.iter().map(|key| key.name).collect();
         let found = recognise(table, &names, &path, report)
             .into_iter()
@@ -164,7 +188,12 @@ impl<'d> Section<'d> {
             let found = words.iter().find(|word| **word == text).copied();
             if found.is_none() {
                 let near = nearest(text, words);
-                report.error_near(spot, format!("\"{text}\" is not known here"), format!("write {}", key.kind.wants()), near);
+                report.error_near(
+                    spot,
+                    format!("\"{text}\" is not known here"),
+                    format!("write {}", key.kind.wants()),
+                    near,
+                );
             }
             Some(found)
         })?
@@ -221,8 +250,13 @@ impl<'d> Section<'d> {
     pub(super) fn secret(&self, name: &'static str, report: &mut Report<'_>) -> Option<Located<SecretWords>> {
         self.value(name, report, |key, value, spot, report| {
             let DeValue::Table(table) = value else {
-                let what = if value.is_str() { "a secret may not stand in this file" } else { "not a reference to a secret" };
-                let fix = "put it in a file that only this user can read (chmod 600) and write { file = \"...\" }";
+                let what = if value.is_str() {
+                    "a secret may not stand in this file"
+                } else {
+                    "not a reference to a secret"
+                };
+                let fix =
+                    "put it in a file that only this user can read (chmod 600) and write { file = \"...\" }";
                 report.error(spot, what, fix);
                 return Some(None);
             };
@@ -232,7 +266,9 @@ impl<'d> Section<'d> {
 
     /// Reads a key's value, or its default's. `None` from `read` means: the wrong type.
     fn value<T>(
-        &self, name: &'static str, report: &mut Report<'_>,
+        &self,
+        name: &'static str,
+        report: &mut Report<'_>,
         read: impl Fn(&'static Key, &DeValue<'_>, &Spot, &mut Report<'_>) -> Option<T>,
     ) -> Option<T> {
         let spot = self.spot(name);
@@ -240,13 +276,21 @@ impl<'d> Section<'d> {
         if let Some((_, value)) = self.found.iter().find(|(found, _)| found.name == name) {
             let read = read(key, value.get_ref(), &spot, report);
             if read.is_none() {
-                report.error(&spot, format!("not the right type of value: {}", type_of(value.get_ref())), format!("write {}", key.kind.wants()));
+                report.error(
+                    &spot,
+                    format!("not the right type of value: {}", type_of(value.get_ref())),
+                    format!("write {}", key.kind.wants()),
+                );
             }
             return read;
         }
         match key.absent {
             Absent::Refused => {
-                report.missing(&spot, "this key is missing", format!("add {name} = ... to [{}]: {}", self.part.name, key.doc));
+                report.missing(
+                    &spot,
+                    "this key is missing",
+                    format!("add {name} = ... to [{}]: {}", self.part.name, key.doc),
+                );
                 None
             }
             Absent::Is(default) => {
@@ -260,7 +304,10 @@ impl<'d> Section<'d> {
 
 /// The keys of a table that are known, in the file's words; tells of the others.
 fn recognise<'d>(
-    table: &'d DeTable<'d>, known: &[&'static str], path: &str, report: &mut Report<'_>,
+    table: &'d DeTable<'d>,
+    known: &[&'static str],
+    path: &str,
+    report: &mut Report<'_>,
 ) -> Vec<(&'static str, Spot, &'d Value<'d>)> {
     let mut found = Vec::new();
     let mut strangers = Vec::new();
@@ -297,12 +344,17 @@ fn about_stranger(word: &str, path: &str, near: &[String]) -> (String, String) {
         (true, _, _) if word == "admin" => {
             ("[admin] is not built in this version".to_owned(), "remove the section".to_owned())
         }
-        (true, true, None) => ("no such section".to_owned(), "remove it, or look the name up in proxy.example.toml".to_owned()),
+        (true, true, None) => {
+            ("no such section".to_owned(), "remove it, or look the name up in proxy.example.toml".to_owned())
+        }
         (true, false, None) => ("no such section".to_owned(), "correct the name".to_owned()),
-        (false, true, None) => ("no such key".to_owned(), "remove it, or look the name up in proxy.example.toml".to_owned()),
+        (false, true, None) => {
+            ("no such key".to_owned(), "remove it, or look the name up in proxy.example.toml".to_owned())
+        }
         (false, false, _) => ("no such key".to_owned(), "correct the name".to_owned()),
         (_, _, Some(part)) => {
-            let brackets = if part.repeated { format!("[[{}]]", part.name) } else { format!("[{}]", part.name) };
+            let brackets =
+                if part.repeated { format!("[[{}]]", part.name) } else { format!("[{}]", part.name) };
             ("this key does not belong here".to_owned(), format!("move it to {brackets}"))
         }
     }
@@ -313,7 +365,11 @@ pub(super) fn nearest(word: &str, known: &[&str]) -> Vec<String> {
     let distance = |name: &str| strsim::damerau_levenshtein(&word.to_lowercase(), name);
     let best = known.iter().map(|name| distance(name)).min().unwrap_or(usize::MAX);
     let near_enough = |name: &str| best <= 1.max(name.chars().count().min(word.chars().count()) / 3);
-    known.iter().filter(|name| distance(name) == best && near_enough(name)).map(|name| (*name).to_owned()).collect()
+    known
+        .iter()
+        .filter(|name| distance(name) == best && near_enough(name))
+        .map(|name| (*name).to_owned())
+        .collect()
 }
 
 fn list(value: &DeValue<'_>, spot: &Spot, report: &mut Report<'_>) -> Option<Vec<Located<String>>> {
@@ -322,7 +378,11 @@ fn list(value: &DeValue<'_>, spot: &Spot, report: &mut Report<'_>) -> Option<Vec
         let spot = spot.element(index, element.span());
         match element.get_ref().as_str() {
             Some(text) => texts.push(Located { value: text.to_owned(), spot }),
-            None => report.error(&spot, format!("not a string but {}", type_of(element.get_ref())), "put it in quotes"),
+            None => report.error(
+                &spot,
+                format!("not a string but {}", type_of(element.get_ref())),
+                "put it in quotes",
+            ),
         }
     }
     Some(texts)
@@ -332,9 +392,15 @@ fn reference(table: &DeTable<'_>, key: &Key, spot: &Spot, report: &mut Report<'_
     let mut entries = table.iter().map(|(name, value)| (name.get_ref().as_ref(), value.get_ref().as_str()));
     match (entries.next(), entries.next()) {
         (Some(("file", Some(path))), None) if !path.is_empty() => Some(SecretWords::File(path.to_owned())),
-        (Some(("credential", Some(name))), None) if !name.is_empty() => Some(SecretWords::Credential(name.to_owned())),
+        (Some(("credential", Some(name))), None) if !name.is_empty() => {
+            Some(SecretWords::Credential(name.to_owned()))
+        }
         (Some(("hero_proc", _)), None) => {
-            report.error(spot, "hero_proc secrets are not built in this version", "use { file = \"...\" } or { credential = \"...\" }");
+            report.error(
+                spot,
+                "hero_proc secrets are not built in this version",
+                "use { file = \"...\" } or { credential = \"...\" }",
+            );
             None
         }
         _ => {
@@ -344,15 +410,32 @@ fn reference(table: &DeTable<'_>, key: &Key, spot: &Spot, report: &mut Report<'_
     }
 }
 
-fn within(number: Option<u64>, least: u64, most: u64, write: impl Fn(&u64) -> String, spot: &Spot, report: &mut Report<'_>) -> Option<u64> {
+fn within(
+    number: Option<u64>,
+    least: u64,
+    most: u64,
+    write: impl Fn(&u64) -> String,
+    spot: &Spot,
+    report: &mut Report<'_>,
+) -> Option<u64> {
     let number = number.filter(|number| (least..=most).contains(number));
     if number.is_none() {
-        report.error(spot, "out of bounds", format!("write a value from {} to {}", write(&least), write(&most)));
+        report.error(
+            spot,
+            "out of bounds",
+            format!("write a value from {} to {}", write(&least), write(&most)),
+        );
     }
     number
 }
 
-fn refused(text: &str, error: unit::UnitError, key: &Key, spot: &Spot, report: &mut Report<'_>) -> Option<u64> {
+fn refused(
+    text: &str,
+    error: unit::UnitError,
+    key: &Key,
+    spot: &Spot,
+    report: &mut Report<'_>,
+) -> Option<u64> {
     report.error(spot, format!("\"{text}\": {error}"), format!("write {}", key.kind.wants()));
     None
 }

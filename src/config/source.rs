@@ -130,7 +130,9 @@ pub(super) fn about(error: &SecretFileError) -> (String, String) {
     let fix = match &error.reason {
         Reason::Missing => "make the file, mode 0600, or correct the path".to_owned(),
         Reason::OpenToOthers { .. } => format!("type `chmod 600 {path}`"),
-        Reason::SomebodyElses => format!("make it belong to the user that runs hero_proxy: `chown USER {path}`"),
+        Reason::SomebodyElses => {
+            format!("make it belong to the user that runs hero_proxy: `chown USER {path}`")
+        }
         Reason::Io(error) => format!("the system says: {}", error.kind()),
         _ => "put the secret into it, as one line of text".to_owned(),
     };

@@ -96,12 +96,18 @@ mod tests {
 
     #[test]
     fn durations_and_sizes_are_read_with_their_unit() {
-        for (text, millis) in
-            [("500ms", 500), ("20s", 20_000), ("15m", 900_000), ("1h30m", 5_400_000), ("7d", 604_800_000), ("0s", 0)]
-        {
+        for (text, millis) in [
+            ("500ms", 500),
+            ("20s", 20_000),
+            ("15m", 900_000),
+            ("1h30m", 5_400_000),
+            ("7d", 604_800_000),
+            ("0s", 0),
+        ] {
             assert_eq!(duration(text), Ok(Duration::from_millis(millis)), "{text}");
         }
-        for (text, bytes) in [("512B", 512), ("64KiB", 65_536), ("1MiB", 1_048_576), ("2GiB", 2_147_483_648)] {
+        for (text, bytes) in [("512B", 512), ("64KiB", 65_536), ("1MiB", 1_048_576), ("2GiB", 2_147_483_648)]
+        {
             assert_eq!(size(text), Ok(bytes), "{text}");
         }
     }

@@ -52,16 +52,12 @@ where
         .half_close(false);
     let mut connection = pin!(builder.serve_connection(io, Edge { service, peer, limits }));
     let ended = tokio::select! {
-        ended = connection.as_mut() => Some(ended),
-        () = ending.soon.cancelled() => None,
-    };
-    let ended = match ended {
-        Some(ended) => ended,
-        None => {
+        ended = connection.as_mut() => ended,
+        () = ending.soon.cancelled() => {
             connection.as_mut().graceful_shutdown();
             tokio::select! {
-                ended = connection => ended,
-                () = ending.now.cancelled() => return,
+                ended = connection.as_mut() => ended,
+                () = ending.now.cancelled() => Ok(()),
             }
         }
     };

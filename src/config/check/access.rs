@@ -7,7 +7,8 @@ use crate::config::complaint::Report;
 use crate::config::raw::{Located, Section, nearest};
 use crate::gate::settings::Allow;
 
-const FORMS: &str = "write \"user:NAME\", \"user-id:NUMBER\", \"org:NAME\", \"team:ORG/TEAM\" or \"any-user\"";
+const FORMS: &str =
+    "write \"user:NAME\", \"user-id:NUMBER\", \"org:NAME\", \"team:ORG/TEAM\" or \"any-user\"";
 
 /// What `[access]` says.
 pub(super) struct Access {
@@ -23,7 +24,11 @@ pub(super) fn check(access: &Section<'_>, report: &mut Report<'_>) -> Option<Acc
 }
 
 /// Reads a key that lists visitors. An empty list is refused: some read it as "everybody", some as "nobody".
-pub(super) fn allow_list(section: &Section<'_>, name: &'static str, report: &mut Report<'_>) -> Option<Vec<Allow>> {
+pub(super) fn allow_list(
+    section: &Section<'_>,
+    name: &'static str,
+    report: &mut Report<'_>,
+) -> Option<Vec<Allow>> {
     let texts = section.texts(name, report)?;
     if texts.is_empty() {
         report.error(&section.spot(name), "the list is empty: nobody could pass", FORMS);
@@ -95,7 +100,11 @@ pub(super) fn groups(texts: &[Located<String>], report: &mut Report<'_>) -> Vec<
             .filter(|group| is_name(&group.org) && group.team.as_deref().is_none_or(is_name));
         match read {
             Some(group) => all.push(group),
-            None => report.error(&text.spot, format!("\"{}\" is no group", text.value), "write \"ORG\" or \"ORG:TEAM\""),
+            None => report.error(
+                &text.spot,
+                format!("\"{}\" is no group", text.value),
+                "write \"ORG\" or \"ORG:TEAM\"",
+            ),
         }
     }
     all

@@ -71,21 +71,34 @@ mod tests {
 
     #[test]
     fn only_what_cannot_leave_the_machine_counts_as_loopback() {
-        for text in ["http://localhost:1", "http://LOCALHOST", "http://127.0.0.1", "http://127.9.8.7", "http://[::1]:80"]
-        {
+        for text in [
+            "http://localhost:1",
+            "http://LOCALHOST",
+            "http://127.0.0.1",
+            "http://127.9.8.7",
+            "http://[::1]:80",
+        ] {
             assert!(is_loopback(&Url::parse(text).expect("a URL")), "{text}");
         }
-        for text in ["http://localhost.example.org", "http://10.0.0.1", "http://[::]", "http://0.0.0.0", "http://128.0.0.1"]
-        {
+        for text in [
+            "http://localhost.example.org",
+            "http://10.0.0.1",
+            "http://[::]",
+            "http://0.0.0.0",
+            "http://128.0.0.1",
+        ] {
             assert!(!is_loopback(&Url::parse(text).expect("a URL")), "{text}");
         }
     }
 
     #[test]
     fn an_authority_always_has_its_port() {
-        for (text, expected) in
-            [("http://a", "a:80"), ("https://a/", "a:443"), ("http://[::1]:9", "[::1]:9"), ("http://a:8080", "a:8080")]
-        {
+        for (text, expected) in [
+            ("http://a", "a:80"),
+            ("https://a/", "a:443"),
+            ("http://[::1]:9", "[::1]:9"),
+            ("http://a:8080", "a:8080"),
+        ] {
             assert_eq!(authority(&Url::parse(text).expect("a URL")).as_deref(), Some(expected));
         }
     }

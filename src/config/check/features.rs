@@ -35,7 +35,11 @@ pub(super) fn check(section: &Section<'_>, report: &mut Report<'_>) -> Option<Fe
     let extra_reserved = reserved(section, report);
     Some(Features {
         forge_token_pass_through: forge_token_pass_through?,
-        without_token: if without_token? == "forward" { WithoutToken::Forward } else { WithoutToken::Unavailable },
+        without_token: if without_token? == "forward" {
+            WithoutToken::Forward
+        } else {
+            WithoutToken::Unavailable
+        },
         compat_oauth2_proxy: compat? == "oauth2-proxy",
         extra_reserved: extra_reserved?,
     })
@@ -53,7 +57,12 @@ fn reserved(section: &Section<'_>, report: &mut Report<'_>) -> Option<Vec<String
         } else if folded != value {
             let near = vec![folded.to_owned()];
             let fix = "write letters, digits and `-` only: all other spellings of a name are dropped with it";
-            report.error_near(&spot, "not the usual spelling of a header name".to_owned(), fix.to_owned(), near);
+            report.error_near(
+                &spot,
+                "not the usual spelling of a header name".to_owned(),
+                fix.to_owned(),
+                near,
+            );
         } else if NEEDED.contains(&value.to_ascii_lowercase().as_str()) {
             report.error(&spot, "no request gets through without this header", "remove it");
         } else {

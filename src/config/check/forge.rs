@@ -24,13 +24,18 @@ pub(super) fn check(section: &Section<'_>, source: &Source, report: &mut Report<
     let internal_url = forge_url(section, "internal_url", allow_plaintext, report);
     let ca = section.has("ca").then(|| super::certificates(section, source, report));
     let client_id = client_id(section, report);
-    let client_secret =
-        section.secret("client_secret", report).and_then(|words| secret::client_secret(&words, source, report));
+    let client_secret = section
+        .secret("client_secret", report)
+        .and_then(|words| secret::client_secret(&words, source, report));
     let scopes = scopes(section, report);
     let timeout = section.duration("timeout", report);
     let called = internal_url.as_ref().or(url.as_ref());
     if ca.is_some() && called.is_some_and(|url| url.scheme() == "http") {
-        report.error(&section.spot("ca"), "certificates for a forge without TLS", "remove it, or call the forge by https");
+        report.error(
+            &section.spot("ca"),
+            "certificates for a forge without TLS",
+            "remove it, or call the forge by https",
+        );
     }
     let settings = Settings {
         url: url?,

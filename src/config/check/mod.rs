@@ -164,7 +164,11 @@ fn warn_of_idle_flag(sections: &Sections<'_>, flag: bool, routes: &[Route], repo
     let opted_in = |route: &Route| route.rule.forge_token != gate::ForgeTokenFor::Nobody;
     if flag && !routes.iter().any(opted_in) {
         let spot = sections.one("features").spot("forge_token_pass_through");
-        report.warn(&spot, "no route has forge_token, so no token is passed on", "write forge_token = true where it may go");
+        report.warn(
+            &spot,
+            "no route has forge_token, so no token is passed on",
+            "write forge_token = true where it may go",
+        );
     }
 }
 

@@ -28,7 +28,9 @@ pub(super) fn rules(routes: &[Route]) -> RouteTable<RouteRule> {
 
 /// The table that requests are forwarded by: the same prefixes.
 pub(super) fn upstreams(routes: &[Route]) -> RouteTable<Upstream> {
-    RouteTable::new(routes.iter().map(|route| (route.path.clone(), route.rule.public, route.upstream.clone())))
+    RouteTable::new(
+        routes.iter().map(|route| (route.path.clone(), route.rule.public, route.upstream.clone())),
+    )
 }
 
 /// Reads all routes.
@@ -52,7 +54,11 @@ pub(super) fn check(
         }
         let rule = rule(section, report);
         let upstream = upstream(section, rule.as_ref(), source, report);
-        routes.push(path.zip(rule).zip(upstream).map(|((path, rule), upstream)| Route { path, rule, upstream }));
+        routes.push(path.zip(rule).zip(upstream).map(|((path, rule), upstream)| Route {
+            path,
+            rule,
+            upstream,
+        }));
     }
     if routes.is_empty() {
         let fix = "add [[routes]] with path = \"/\" and upstream = \"http://127.0.0.1:9000\"";
@@ -74,7 +80,8 @@ fn route_path(section: &Section<'_>, prefix: Option<&str>, report: &mut Report<'
         report.error(&spot, "a path that different servers read differently", fix);
         return None;
     }
-    let is_below = |outer: &str| value.strip_prefix(outer).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
+    let is_below =
+        |outer: &str| value.strip_prefix(outer).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
     if let Some(prefix) = prefix.filter(|prefix| is_below(prefix)) {
         let fix = format!("choose another path, or another prefix in [server] than \"{prefix}\"");
         report.error(&spot, "our own endpoints lie there: no request would reach this route", fix);
@@ -90,14 +97,20 @@ fn rule(section: &Section<'_>, report: &mut Report<'_>) -> Option<RouteRule> {
     let public = section.flag("public", report);
     let cross_origin = section.flag("cross_origin", report);
     if public == Some(true) && allow.is_some() {
-        report.error(&section.spot("public"), "public lets everybody in, allow only some", "remove one of the two");
+        report.error(
+            &section.spot("public"),
+            "public lets everybody in, allow only some",
+            "remove one of the two",
+        );
     }
     let opted_in = forge_token.as_ref().is_some_and(|who| *who != ForgeTokenFor::Nobody);
     for (name, on) in [("public", public), ("cross_origin", cross_origin)] {
         if opted_in && on == Some(true) {
             report.warn(
                 &section.spot(name),
-                format!("{name} with forge_token: a page of another site can act with the visitor's token here"),
+                format!(
+                    "{name} with forge_token: a page of another site can act with the visitor's token here"
+                ),
                 "give the token to a route of its own, unless the app checks where requests come from",
             );
         }

@@ -13,17 +13,32 @@ use crate::config::source::{self, SecretReference, Source};
 /// A client secret is random; the forge makes 56 characters. Fewer than this can be guessed.
 const FEWEST_CHARACTERS: usize = 16;
 const FEWEST_DIFFERENT: usize = 8;
-const SAMPLES: [&str; 9] =
-    ["changeme", "change_me", "change-me", "example", "secret", "password", "replace", "placeholder", "your_"];
+const SAMPLES: [&str; 9] = [
+    "changeme",
+    "change_me",
+    "change-me",
+    "example",
+    "secret",
+    "password",
+    "replace",
+    "placeholder",
+    "your_",
+];
 
 /// The file that a reference leads to. Whether anything is in it is asked elsewhere.
-pub(super) fn reference(words: &Located<SecretWords>, source: &Source, report: &mut Report<'_>) -> Option<SecretReference> {
+pub(super) fn reference(
+    words: &Located<SecretWords>,
+    source: &Source,
+    report: &mut Report<'_>,
+) -> Option<SecretReference> {
     match &words.value {
         SecretWords::File(path) => Some(SecretReference::File(source.path(path))),
         SecretWords::Credential(name) => match source.credential(name) {
             Ok(reference) => Some(reference),
             Err(error) => {
-                let fix = format!("write LoadCredential={name}:/path in the systemd unit, or use {{ file = \"...\" }}");
+                let fix = format!(
+                    "write LoadCredential={name}:/path in the systemd unit, or use {{ file = \"...\" }}"
+                );
                 report.error(&words.spot, error.to_string(), fix);
                 None
             }
@@ -64,16 +79,15 @@ fn is_guessable(secret: &str) -> bool {
 
 /// Looks at the session key, if there is one: its absence is judged at the start, since only the store knows whether it
 /// is empty.
-pub(super) fn session_key(
-    key: &SecretReference,
-    spot: &Spot,
-    store: &Path,
-    report: &mut Report<'_>,
-) {
+pub(super) fn session_key(key: &SecretReference, spot: &Spot, store: &Path, report: &mut Report<'_>) {
     match key.read() {
         Ok(text) => {
             if let Err(error) = KeyRing::from_text(text.expose_secret()) {
-                report.error(spot, format!("{}: {error}", key.path().display()), "one key a line, the newest first");
+                report.error(
+                    spot,
+                    format!("{}: {error}", key.path().display()),
+                    "one key a line, the newest first",
+                );
             }
         }
         Err(error) if matches!((&error.reason, key), (Reason::Missing, SecretReference::File(_))) => {
@@ -94,7 +108,8 @@ pub(super) fn store_file(path: &Path, spot: &Spot, report: &mut Report<'_>) {
     match secret_file::check_private(path) {
         Ok(()) => {}
         Err(error) if matches!(error.reason, Reason::Missing) => {
-            let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+            let folder =
+                path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
             if !folder.is_dir() {
                 let what = format!("{}: there is no such folder", folder.display());
                 report.error(spot, what, "make the folder, or correct the path");
@@ -114,7 +129,14 @@ mod tests {
     /// Holds: X5.
     #[test]
     fn short_and_sample_secrets_are_guessable_and_a_real_one_is_not() {
-        for secret in ["", "...", "hunter2", "aaaaaaaaaaaaaaaaaaaaaaaa", "changeme-changeme-1234", "your_client_secret_here"] {
+        for secret in [
+            "",
+            "...",
+            "hunter2",
+            "aaaaaaaaaaaaaaaaaaaaaaaa",
+            "changeme-changeme-1234",
+            "your_client_secret_here",
+        ] {
             assert!(is_guessable(secret), "{secret}");
         }
         assert!(!is_guessable("gto_q3vw7ixb2d5jslmu4phyz6tkfae"));

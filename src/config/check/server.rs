@@ -58,7 +58,11 @@ fn serving_limits(limits: &Section<'_>, report: &mut Report<'_>) -> Option<Limit
 fn listen(server: &Section<'_>, report: &mut Report<'_>) -> Option<Vec<Listen>> {
     let texts = server.texts("listen", report)?;
     if texts.is_empty() {
-        report.error(&server.spot("listen"), "no address to listen on", "write one, such as [\"127.0.0.1:8080\"]");
+        report.error(
+            &server.spot("listen"),
+            "no address to listen on",
+            "write one, such as [\"127.0.0.1:8080\"]",
+        );
     }
     let mut all: Vec<Listen> = Vec::new();
     for text in &texts {
@@ -87,7 +91,11 @@ fn health(server: &Section<'_>, listen: &[Listen], report: &mut Report<'_>) -> O
         return None;
     }
     if listen.contains(&health) && !is_any_port(&health) {
-        report.error(&text.spot, "visitors come in at this address", "give the health listener one of its own");
+        report.error(
+            &text.spot,
+            "visitors come in at this address",
+            "give the health listener one of its own",
+        );
         return None;
     }
     Some(health)

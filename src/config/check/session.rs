@@ -46,7 +46,11 @@ pub fn key_plan(key: &SecretReference, key_exists: bool, store_is_empty: bool) -
 }
 
 /// Reads `[session]`.
-pub(super) fn check(section: &Section<'_>, source: &Source, report: &mut Report<'_>) -> Option<(Store, SessionSettings)> {
+pub(super) fn check(
+    section: &Section<'_>,
+    source: &Source,
+    report: &mut Report<'_>,
+) -> Option<(Store, SessionSettings)> {
     let lives = lives(section, report);
     let store = match section.choice("store", report) {
         None => None,

@@ -1,8 +1,8 @@
 //! What the tests on real sockets share.
 #![allow(dead_code, reason = "not each helper is used by each test")]
 
-pub mod canned;
 pub mod bare;
+pub mod canned;
 pub mod echo;
 pub mod raw;
 
