@@ -23,7 +23,7 @@ pub(super) fn add_via(headers: &mut HeaderMap, version: Version) {
 }
 
 /// Takes out of an answer what was meant for us alone: the fields of the hop and every field that `Connection` names,
-/// framing and type excepted. All others keep their order and their lines.
+/// framing and type excepted. The others stay, and lines of one name keep their order.
 pub(super) fn unhop(head: &mut response::Parts) {
     let headers = &mut head.headers;
     if headers.contains_key(header::TRANSFER_ENCODING) {
@@ -89,7 +89,7 @@ mod tests {
     }
 
     #[test]
-    fn what_connection_names_goes_and_the_rest_stays_in_order() {
+    fn what_connection_names_goes_and_the_rest_stays() {
         let response = Response::builder()
             .header("Connection", "close, X-Hop ,content-length")
             .header("Connection", "x-second")
@@ -106,7 +106,8 @@ mod tests {
             .unwrap();
         let (mut head, ()) = response.into_parts();
         unhop(&mut head);
-        let names: Vec<_> = head.headers.keys().map(http::HeaderName::as_str).collect();
+        let mut names: Vec<_> = head.headers.keys().map(http::HeaderName::as_str).collect();
+        names.sort_unstable();
         assert_eq!(names, ["content-length", "set-cookie", "x-kept"]);
         let cookies: Vec<_> = head.headers.get_all("set-cookie").iter().collect();
         assert_eq!(cookies, ["a=1", "b=2"]);

@@ -83,6 +83,7 @@ impl Listeners {
     }
 
     /// Serves. Each request is called on a clone of `service`, with its [`Peer`] in the extensions.
+    #[expect(clippy::needless_pass_by_value, reason = "a server owns what it serves")]
     pub fn serve<S: Serves>(self, service: S, readiness: Readiness) -> Serve {
         let Self { public, health, limits, handle } = self;
         let visitors = House::new(limits.clone(), handle.clone());

@@ -20,6 +20,9 @@ use crate::serve::edge::Edge;
 use crate::serve::patience::Patience;
 use crate::serve::settings::Limits;
 
+/// hyper refuses to work with less.
+const LEAST_BUFFER_BYTES: usize = 8192;
+
 /// Ends connections: politely, then at once.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Ending {
@@ -44,20 +47,17 @@ where
         .timer(TokioTimer::new())
         .header_read_timeout(limits.head_timeout)
         .max_headers(limits.max_headers)
-        .max_buf_size(limits.max_head_bytes)
+        .max_header_size(limits.max_head_bytes)
+        .max_buf_size(limits.max_head_bytes.max(LEAST_BUFFER_BYTES))
         .half_close(false);
     let mut connection = pin!(builder.serve_connection(io, Edge { service, peer, limits }));
     let ended = tokio::select! {
-        ended = connection.as_mut() => Some(ended),
-        () = ending.soon.cancelled() => None,
-    };
-    let ended = match ended {
-        Some(ended) => ended,
-        None => {
+        ended = connection.as_mut() => ended,
+        () = ending.soon.cancelled() => {
             connection.as_mut().graceful_shutdown();
             tokio::select! {
-                ended = connection => ended,
-                () = ending.now.cancelled() => return,
+                ended = connection.as_mut() => ended,
+                () = ending.now.cancelled() => Ok(()),
             }
         }
     };

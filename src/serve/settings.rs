@@ -64,7 +64,7 @@ pub struct Limits {
     pub client_idle_timeout: Duration,
     /// Header lines of a request at most: 431.
     pub max_headers: usize,
-    /// Bytes of a request's head at most, 8192 or more: 431.
+    /// Bytes of a request's head at most: 431.
     pub max_head_bytes: usize,
     /// Bytes of a request's target at most: 414.
     pub max_target_bytes: usize,

@@ -1,1 +1,258 @@
-//! x
+//! The server alone: what a client may not do, what it costs, and how the server goes.
+
+use std::convert::Infallible;
+use std::time::Duration;
+
+use bytes::Bytes;
+use hero_proxy::base::peer::Peer;
+use hero_proxy::serve::settings::{Limits, Listen, Settings};
+use hero_proxy::serve::{Listeners, Readiness, RequestBody};
+use http::{Request, Response};
+use http_body_util::Full;
+
+use crate::support::bare::{Bare, http, settings};
+use crate::support::echo::{Echo, Gate, Step, ok};
+use crate::support::raw::RawClient;
+use crate::support::soon;
+
+const GET: &str = "GET / HTTP/1.1\r\nHost: x\r\n\r\n";
+
+async fn limited(echo: &Echo, limits: Limits) -> Bare {
+    Bare::limited(&settings([("/", http(echo))]), limits).await
+}
+
+#[tokio::test]
+async fn a_client_that_says_nothing_or_half_a_head_is_closed() {
+    let echo = Echo::tcp(|_| ok("")).await;
+    let bare = limited(&echo, Limits { head_timeout: Duration::from_millis(100), ..Limits::default() }).await;
+    for beginning in ["", "PRI * ", "GET / HTTP/1.1\r\nHost: x\r\n"] {
+        let mut client = bare.client().await;
+        client.send(beginning).await;
+        assert!(client.is_closed().await, "{beginning:?}");
+    }
+    assert!(echo.is_untouched());
+    let mut kept = bare.client().await;
+    assert_eq!(kept.ask(GET).await.status, 200);
+    assert!(kept.is_closed().await, "a kept connection without a further request");
+}
+
+#[tokio::test]
+async fn a_body_that_stands_still_is_408_and_its_connection_ends() {
+    let echo = Echo::tcp(|_| ok("")).await;
+    let limits = Limits { client_idle_timeout: Duration::from_millis(100), ..Limits::default() };
+    let mut client = limited(&echo, limits).await.client().await;
+    client.send("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\nabc").await;
+    assert_eq!(client.answer().await.status, 408);
+    assert!(client.is_closed().await);
+    echo.ended(0).await;
+}
+
+#[tokio::test]
+async fn a_client_that_reads_nothing_is_cut_and_its_upstream_freed() {
+    let length = 100_000_000;
+    let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {length}\r\n\r\n");
+    let echo = Echo::tcp(move |_| vec![Step::send(&head), Step::Flood(length)]).await;
+    let limits = Limits { client_idle_timeout: Duration::from_millis(100), ..Limits::default() };
+    let mut client = limited(&echo, limits).await.client().await;
+    client.send(GET).await;
+    echo.ended(0).await;
+}
+
+#[tokio::test]
+async fn a_body_that_is_too_large_is_413_and_reaches_nobody_when_it_says_so() {
+    let echo = Echo::tcp(|_| ok("")).await;
+    let bare = limited(&echo, Limits { max_body_bytes: 10, ..Limits::default() }).await;
+    let mut client = bare.client().await;
+    let answer = client.ask("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 11\r\n\r\n").await;
+    assert_eq!((answer.status, answer.value("connection")), (413, Some("close")));
+    assert_eq!(answer.value("content-type"), Some("application/problem+json"));
+    assert!(answer.text().contains("\"request_body_too_large\""), "{}", answer.text());
+    assert!(client.is_closed().await);
+    assert!(echo.is_untouched());
+
+    let head = "POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n";
+    assert_eq!(bare.ask(format!("{head}a\r\n0123456789\r\n0\r\n\r\n")).await.status, 200);
+    let mut client = bare.client().await;
+    let answer = client.ask(format!("{head}a\r\n0123456789\r\n1\r\nx\r\n0\r\n\r\n")).await;
+    assert_eq!(answer.status, 413);
+    assert_eq!(echo.seen().iter().filter(|seen| seen.whole).count(), 1, "it is never whole at the backend");
+}
+
+#[tokio::test]
+async fn heads_and_targets_have_a_longest_length() {
+    let echo = Echo::tcp(|_| ok("")).await;
+    let bare = Bare::to(&echo).await;
+    let target = format!("GET /{} HTTP/1.1\r\nHost: x\r\n\r\n", "x".repeat(8192));
+    assert_eq!(bare.ask(target).await.status, 414);
+    let many = format!("GET / HTTP/1.1\r\nHost: x\r\n{}\r\n", "X: y\r\n".repeat(100));
+    assert_eq!(bare.ask(many).await.status, 431, "many");
+    let long = format!("GET / HTTP/1.1\r\nHost: x\r\nX: {}\r\n\r\n", "y".repeat(64 * 1024));
+    assert_eq!(bare.ask(long).await.status, 431, "long");
+    assert!(echo.is_untouched());
+    let target = format!("GET /{} HTTP/1.1\r\nHost: x\r\n\r\n", "x".repeat(8191));
+    assert_eq!(bare.ask(target).await.status, 200);
+}
+
+#[tokio::test]
+async fn what_is_no_proper_request_reaches_nobody() {
+    let echo = Echo::tcp(|_| ok("")).await;
+    let bare = Bare::to(&echo).await;
+    for (request, status) in [
+        ("GET / HTTP/1.1\r\n\r\n", 400),
+        ("GET / HTTP/1.1\r\nHost: x\r\nHost: x\r\n\r\n", 400),
+        ("CONNECT x:443 HTTP/1.1\r\nHost: x:443\r\n\r\n", 405),
+        ("TRACE / HTTP/1.1\r\nHost: x\r\n\r\n", 405),
+        ("GET / HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n", 400),
+        ("GET / HTTP/1.1\r\nHost : x\r\n\r\n", 400),
+    ] {
+        let mut client = bare.client().await;
+        let answer = client.ask(request).await;
+        assert_eq!(answer.status, status, "{request:?}");
+        assert_eq!(answer.value("allow").is_some(), status == 405);
+        assert!(client.is_closed().await, "{request:?}");
+    }
+    assert!(echo.is_untouched());
+}
+
+#[tokio::test]
+async fn a_host_in_the_target_counts_instead_of_the_header() {
+    let echo = Echo::tcp(|_| ok("")).await;
+    let bare = Bare::to(&echo).await;
+    bare.ask("GET http://b.example:81/x?y HTTP/1.1\r\nHost: a.example\r\n\r\n").await;
+    assert_eq!(echo.only().target(), "/x?y");
+    assert_eq!(echo.only().values("host"), ["b.example:81"]);
+}
+
+#[tokio::test]
+async fn one_connection_more_than_allowed_waits_for_its_turn() {
+    let gate = Gate::closed();
+    let held = gate.clone();
+    let echo = Echo::tcp(move |_| [vec![Step::Wait(held.clone())], ok("")].concat()).await;
+    let bare = limited(&echo, Limits { max_connections: 1, ..Limits::default() }).await;
+    let mut first = bare.client().await;
+    first.send(GET).await;
+    echo.until("the first request arrives", |echo| echo.seen().len() == 1).await;
+    let mut second = bare.client().await;
+    second.send("GET /second HTTP/1.1\r\nHost: x\r\n\r\n").await;
+    gate.open();
+    assert_eq!(first.answer().await.status, 200);
+    // As long as the first connection lives, the second one is not served.
+    assert_eq!(first.ask(GET).await.status, 200);
+    assert_eq!(echo.seen().len(), 2);
+    drop(first);
+    assert_eq!(second.answer().await.status, 200);
+    assert_eq!(echo.seen().last().unwrap().target(), "/second");
+}
+
+#[tokio::test]
+async fn a_request_carries_who_is_at_the_other_end() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("http.sock");
+    let listen = vec!["127.0.0.1:0".parse().unwrap(), Listen::Unix(path.clone())];
+    let settings = Settings { listen, health: None, limits: Limits::default() };
+    let listeners = Listeners::bind(&settings).await.unwrap();
+    let Listen::Tcp(address) = listeners.addresses()[0] else { panic!("a TCP address") };
+    let service = tower::service_fn(|request: Request<RequestBody>| async move {
+        let peer = match request.extensions().get::<Peer>().unwrap() {
+            Peer::Ip(address) => address.ip().to_string(),
+            Peer::Unix => "unix".to_owned(),
+        };
+        Ok::<_, Infallible>(Response::new(Full::<Bytes>::from(peer)))
+    });
+    let serve = listeners.serve(service, Readiness::of([]));
+    let by_tcp = RawClient::tcp(address).await.ask(GET).await;
+    assert_eq!(by_tcp.text(), "127.0.0.1");
+    assert_eq!(RawClient::unix(&path).await.ask(GET).await.text(), "unix");
+    assert!(soon("shutdown", serve.shutdown(Duration::from_secs(5))).await);
+    assert!(!path.exists());
+}
+
+/// Holds: V4 (the server's part: no new work, requests under way end).
+#[tokio::test]
+async fn a_drain_lets_requests_finish_and_takes_no_new_ones() {
+    let gate = Gate::closed();
+    let held = gate.clone();
+    let echo = Echo::tcp(move |seen| match seen.target() {
+        "/held" => vec![
+            Step::send("HTTP/1.1 200 OK\r\nContent-Length: 7\r\n\r\nbeg"),
+            Step::Wait(held.clone()),
+            Step::send("inni"),
+        ],
+        _ => ok(""),
+    })
+    .await;
+    let bare = Bare::to(&echo).await;
+    let mut idle = bare.client().await;
+    assert_eq!(idle.ask(GET).await.status, 200);
+    let mut fresh = bare.client().await;
+    let mut busy = bare.client().await;
+    busy.send("GET /held HTTP/1.1\r\nHost: x\r\n\r\n").await;
+    let mut answer = busy.head().await;
+
+    let address = bare.address;
+    let drain = tokio::spawn(bare.serve.shutdown(Duration::from_secs(30)));
+    assert!(idle.is_closed().await);
+    fresh.send(GET).await;
+    assert!(!fresh.more().await, "a connection without a request gets no answer any more");
+    assert!(tokio::net::TcpStream::connect(address).await.is_err());
+    assert!(!drain.is_finished());
+    gate.open();
+    busy.body(&mut answer).await;
+    assert_eq!((answer.text().as_str(), answer.whole), ("beginni", true));
+    assert!(busy.is_closed().await);
+    assert!(soon("the drain", drain).await.unwrap(), "all ended by itself");
+}
+
+/// Holds: V4 (the server's part: what does not end is cut).
+#[tokio::test]
+async fn a_drain_has_an_end() {
+    let echo = Echo::tcp(|_| vec![]).await;
+    let bare = Bare::to(&echo).await;
+    let mut busy = bare.client().await;
+    busy.send(GET).await;
+    echo.until("the request arrives", |echo| echo.seen().len() == 1).await;
+    let clean = soon("the drain", bare.serve.shutdown(Duration::from_millis(100))).await;
+    assert!(!clean);
+    assert!(busy.is_closed().await);
+    echo.ended(0).await;
+}
+
+/// Holds: V6.
+#[tokio::test]
+async fn health_is_answered_on_its_own_listener_and_nowhere_else() {
+    let echo = Echo::tcp(|seen| ok(seen.target())).await;
+    let any: Listen = "127.0.0.1:0".parse().unwrap();
+    let health = Some(any.clone());
+    let server = Settings { listen: vec![any], health, limits: Limits::default() };
+    let listeners = Listeners::bind(&server).await.unwrap();
+    let (Listen::Tcp(public), Some(Listen::Tcp(health))) =
+        (listeners.addresses()[0].clone(), listeners.health_address())
+    else {
+        panic!("TCP addresses");
+    };
+    let readiness = Readiness::of(["forge", "keys", "store"]);
+    let forward = crate::support::bare::forward(&settings([("/", http(&echo))]));
+    let serve = listeners.serve(forward, readiness.clone());
+    let mut prober = RawClient::tcp(health).await;
+    let live = "GET /livez HTTP/1.1\r\nHost: x\r\nUser-Agent: kube-probe/1.30\r\n\r\n";
+    let ready = "GET /readyz HTTP/1.1\r\nHost: x\r\n\r\n";
+
+    let answer = prober.ask(ready).await;
+    let starting = r#"{"ready":false,"reasons":{"forge":"starting","keys":"starting","store":"starting"}}"#;
+    assert_eq!((answer.status, answer.text().as_str()), (503, starting));
+    for part in ["forge", "keys", "store"] {
+        readiness.up(part);
+    }
+    assert_eq!(prober.ask(ready).await.status, 200);
+    readiness.down("store", "unreachable");
+    let answer = prober.ask(ready).await;
+    assert_eq!(answer.text(), r#"{"ready":false,"reasons":{"store":"unreachable"}}"#);
+    assert_eq!(prober.ask(live).await.status, 200, "a store that is down is no reason to restart");
+    assert_eq!(prober.ask("GET /livez/ HTTP/1.1\r\nHost: x\r\n\r\n").await.status, 404);
+    assert_eq!(prober.ask("GET /x HTTP/1.1\r\nHost: x\r\n\r\n").await.status, 404);
+    assert_eq!(RawClient::tcp(public).await.ask(live).await.text(), "/livez", "it is the backend's there");
+
+    let drain = tokio::spawn(serve.shutdown(Duration::from_secs(5)));
+    assert!(soon("the drain", drain).await.unwrap());
+    assert_eq!(readiness.missing().first().unwrap(), &("server", "stopping"));
+}

@@ -373,6 +373,7 @@ impl Connection {
 
     async fn more(&mut self, record: bool) -> Option<()> {
         let before = self.rest.len();
+        self.rest.reserve(super::READ_BYTES);
         let length = self.socket.read_buf(&mut self.rest).await.ok()?;
         if record {
             self.log.record(self.number, &self.rest[before..]);

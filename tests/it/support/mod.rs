@@ -12,6 +12,9 @@ use std::time::Duration;
 /// The longest that a test waits for anything that ought to happen at once.
 pub const DEADLINE: Duration = Duration::from_secs(20);
 
+/// How much is read at once.
+const READ_BYTES: usize = 64 * 1024;
+
 /// Waits for `event` under the deadline.
 pub async fn soon<F: Future>(what: &str, event: F) -> F::Output {
     match tokio::time::timeout(DEADLINE, event).await {

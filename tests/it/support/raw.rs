@@ -162,6 +162,7 @@ impl RawClient {
 
     /// Reads on; false at the end of the connection.
     pub async fn more(&mut self) -> bool {
+        self.rest.reserve(super::READ_BYTES);
         let read = soon("more bytes", self.socket.read_buf(&mut self.rest)).await;
         read.is_ok_and(|length| length > 0)
     }
