@@ -24,9 +24,10 @@ fn expect(text: &str, expected: &[(&str, &str)]) {
 fn expect_at(desk: &Desk, text: &str, expected: &[(&str, &str)]) {
     let told = told(desk, text);
     let fits = told.len() == expected.len()
-        && told.iter().zip(expected).all(|(line, (start, meant))| {
-            line.starts_with(start) && line.ends_with(&format!(" [{meant}]"))
-        });
+        && told
+            .iter()
+            .zip(expected)
+            .all(|(line, (start, meant))| line.starts_with(start) && line.ends_with(&format!(" [{meant}]")));
     assert!(fits, "expected {expected:#?}\ntold {told:#?}\nof\n{text}");
 }
 
@@ -116,7 +117,7 @@ fn a_text_that_is_no_toml_is_told_line_by_line_and_the_rest_is_still_read() {
         &text,
         &[
             ("2:1 server.public_ulr: no such key", "public_url"),
-            ("6:13 : this is no TOML", ""),
+            ("6:14 : this is no TOML", ""),
             ("13:10 : this is no TOML", ""),
         ],
     );
@@ -127,10 +128,16 @@ fn a_text_that_is_no_toml_is_told_line_by_line_and_the_rest_is_still_read() {
 #[test]
 fn without_a_list_of_who_may_pass_nothing_starts() {
     expect(&with("allow = [\"org:acme\"]\n", ""), &[("9:1 access.allow: this key is missing", "")]);
-    expect(&with("[access]\nallow = [\"org:acme\"]\n", ""), &[("12:1 access.allow: this key is missing", "")]);
+    expect(
+        &with("[access]\nallow = [\"org:acme\"]\n", ""),
+        &[("13:1 access.allow: this key is missing", "")],
+    );
     expect(&with("[\"org:acme\"]", "[]"), &[("10:9 access.allow: the list is empty", "")]);
     expect(
-        &with("[\"org:acme\"]", "[\"users:alice\", \"alice\", \"user-id:007\", \"team:acme\", \"org:a b\", \"site-admin\"]"),
+        &with(
+            "[\"org:acme\"]",
+            "[\"users:alice\", \"alice\", \"user-id:007\", \"team:acme\", \"org:a b\", \"site-admin\"]",
+        ),
         &[
             ("10:10 access.allow[0]: \"users:alice\" names nobody", "user:alice"),
             ("10:25 access.allow[1]: \"alice\" names nobody", ""),
@@ -152,7 +159,7 @@ fn a_scope_list_that_would_give_a_token_of_full_power_is_refused() {
     );
     expect(
         &scopes(r#"["openid", "profile", "read:user", "write:issues"]"#),
-        &[("9:46 forge.scopes[3]: the forge knows no such scope", "write:issue")],
+        &[("9:45 forge.scopes[3]: the forge knows no such scope", "write:issue")],
     );
     expect(
         &scopes(r#"["openid,profile,write:issue"]"#),
@@ -163,14 +170,19 @@ fn a_scope_list_that_would_give_a_token_of_full_power_is_refused() {
             ("9:11 forge.scopes[0]: the forge reads this as one unknown word", ""),
         ],
     );
-    expect(&scopes(r#"["openid", "profile", "all"]"#), &[("9:10 forge.scopes: these words ask for full power", "")]);
+    expect(
+        &scopes(r#"["openid", "profile", "all"]"#),
+        &[("9:10 forge.scopes: these words ask for full power", "")],
+    );
 }
 
 /// Holds: V1.
 #[test]
 fn a_header_name_in_another_than_its_usual_spelling_is_refused() {
     expect(
-        &and("[features]\nreserved_headers = [\"X-My-User\", \"X_My_User\", \"x.my.user\", \"X My\", \"Host\", \"\"]\n"),
+        &and(
+            "[features]\nreserved_headers = [\"X-My-User\", \"X_My_User\", \"x.my.user\", \"X My\", \"Host\", \"\"]\n",
+        ),
         &[
             ("16:34 features.reserved_headers[1]: not the usual spelling", "X-My-User"),
             ("16:47 features.reserved_headers[2]: not the usual spelling", "x-my-user"),
@@ -185,7 +197,10 @@ fn a_header_name_in_another_than_its_usual_spelling_is_refused() {
 #[test]
 fn values_that_clash_are_refused() {
     expect(
-        &with("[server]\n", "[server]\nlisten = [\"127.0.0.1:80\", \"127.0.0.1:80\"]\nhealth = \"127.0.0.1:80\"\n"),
+        &with(
+            "[server]\n",
+            "[server]\nlisten = [\"127.0.0.1:80\", \"127.0.0.1:80\"]\nhealth = \"127.0.0.1:80\"\n",
+        ),
         &[
             ("2:27 server.listen[1]: this address stands twice", ""),
             ("3:10 server.health: visitors come in at this address", ""),
@@ -200,11 +215,13 @@ fn values_that_clash_are_refused() {
         &[("2:14 server.public_url: the forge has this address too", "")],
     );
     expect(
-        &and("public = true\nallow = [\"user:a\"]\nca = \"none.pem\"\n[[routes]]\npath = \"/app/\"\nupstream = \"unix:/a\"\n[[routes]]\npath = \"/app\"\nupstream = \"unix:b\"\n[[routes]]\npath = \"/_hero/auth\"\nupstream = \"unix:/a\"\n"),
+        &and(
+            "public = true\nallow = [\"user:a\"]\nca = \"none.pem\"\n[[routes]]\npath = \"/app/\"\nupstream = \"unix:/a\"\n[[routes]]\npath = \"/app\"\nupstream = \"unix:b\"\n[[routes]]\npath = \"/_hero/auth\"\nupstream = \"unix:/a\"\n",
+        ),
         &[
             ("15:10 routes[0].public: public lets everybody in", ""),
-            ("17:6 routes[0].ca: certificates for an upstream without TLS", ""),
             ("17:6 routes[0].ca: the file of certificates cannot be read", ""),
+            ("17:6 routes[0].ca: certificates for an upstream without TLS", ""),
             ("22:8 routes[2].path: another route has this path", ""),
             ("23:12 routes[2].upstream: not the path of a socket", ""),
             ("25:8 routes[3].path: our own endpoints lie there", ""),
@@ -219,14 +236,26 @@ fn values_that_clash_are_refused() {
 #[test]
 fn odd_paths_and_addresses_are_refused() {
     for path in ["/a/../b", "/a//b", "/a%2fb", "/a;b", "/a?b", "/\u{e4}", "/a b", "/./a"] {
-        expect(&with("path = \"/\"", &format!("path = \"{path}\"")), &[("13:8 routes[0].path: a path that different", "")]);
+        expect(
+            &with("path = \"/\"", &format!("path = \"{path}\"")),
+            &[("13:8 routes[0].path: a path that different", "")],
+        );
     }
-    for upstream in ["http://127.0.0.1:9000/app", "http://127.0.0.1:9000/?x=1", "http://", "https:///a b", "http:\\\\\\\\a"] {
+    for upstream in [
+        "http://127.0.0.1:9000/app",
+        "http://127.0.0.1:9000/?x=1",
+        "http://",
+        "https:///a b",
+        "http:\\\\\\\\a",
+    ] {
         let text = with("http://127.0.0.1:9000", upstream);
         assert_eq!(told(&Desk::new(), &text).len(), 1, "{upstream}");
     }
     for prefix in ["_hero", "/", "/_hero/", "/a//b", "/a/../b", "/\u{e4}"] {
-        expect(&with("[server]\n", &format!("[server]\nprefix = \"{prefix}\"\n")), &[("2:10 server.prefix: not a path prefix", "")]);
+        expect(
+            &with("[server]\n", &format!("[server]\nprefix = \"{prefix}\"\n")),
+            &[("2:10 server.prefix: not a path prefix", "")],
+        );
     }
     for proxy in ["localhost", "10.0.0.0/33", "", "*"] {
         expect(
@@ -238,16 +267,30 @@ fn odd_paths_and_addresses_are_refused() {
 
 #[test]
 fn tokens_and_cookies_travel_in_the_clear_on_loopback_only_unless_the_operator_says_so() {
-    expect(&with("https://vm1.example.org", "http://vm1.example.org"), &[("2:14 server.public_url: plain http", "")]);
+    expect(
+        &with("https://vm1.example.org", "http://vm1.example.org"),
+        &[("2:14 server.public_url: plain http", "")],
+    );
     for host in ["localhost:8080", "127.0.0.1", "[::1]:80"] {
         expect(&with("https://vm1.example.org", &format!("http://{host}")), &[]);
     }
-    expect(&with("https://forge.example.org", "http://forge.example.org"), &[("5:7 forge.url: plain http", "")]);
-    expect(&with("[access]", "internal_url = \"http://10.0.0.5\"\n[access]"), &[("9:16 forge.internal_url: plain http", "")]);
+    expect(
+        &with("https://forge.example.org", "http://forge.example.org"),
+        &[("5:7 forge.url: plain http", "")],
+    );
+    expect(
+        &with("[access]", "internal_url = \"http://10.0.0.5\"\n[access]"),
+        &[("9:16 forge.internal_url: plain http", "")],
+    );
     expect(&with("[access]", "internal_url = \"http://10.0.0.5\"\nallow_plaintext = true\n[access]"), &[]);
-    let route = |more: &str| with("upstream = \"http://127.0.0.1:9000\"", &format!("upstream = \"http://10.0.0.7:9000\"\n{more}"));
+    let route = |more: &str| {
+        with("upstream = \"http://127.0.0.1:9000\"", &format!("upstream = \"http://10.0.0.7:9000\"\n{more}"))
+    };
     expect(&route(""), &[]);
-    expect(&route("forge_token = true"), &[("14:12 routes[0].upstream: visitors' tokens would travel in the clear", "")]);
+    expect(
+        &route("forge_token = true"),
+        &[("14:12 routes[0].upstream: visitors' tokens would travel in the clear", "")],
+    );
     expect(&route("forge_token = [\"user:alice\"]\nallow_plaintext = true"), &[]);
 }
 
@@ -274,7 +317,10 @@ fn a_secret_that_is_missing_open_short_or_literal_is_refused_and_never_shown() {
         ("{ file = \"secrets\" }", format!("{}: this is not a regular file", path("secrets"))),
         ("{ credential = \"none\" }", format!("{}: there is no such file", path("credentials/none"))),
         ("{ credential = \"../open\" }", "not the name of a credential".to_owned()),
-        ("{ hero_proc = \"deployer/FORGE_TOKEN\" }", "hero_proc secrets are not built in this version".to_owned()),
+        (
+            "{ hero_proc = \"deployer/FORGE_TOKEN\" }",
+            "hero_proc secrets are not built in this version".to_owned(),
+        ),
         ("{ file = \"a\", credential = \"b\" }", "not a reference to a secret".to_owned()),
         ("{ value = \"canary7\" }", "not a reference to a secret".to_owned()),
     ] {
@@ -320,24 +366,45 @@ fn a_bad_session_key_an_open_store_and_a_bad_ca_file_are_refused() {
     desk.put("open.db", "", 0o640);
     desk.put("not.pem", "canary7", 0o644);
     let session = |lines: &str| and(&format!("[session]\n{lines}\n"));
-    expect_at(&desk, &session("key = { file = \"short_key\" }"), &[(
-        &format!("16:7 session.key: {}: the key in line 1 has 5 bytes", desk.path("short_key").display()),
-        "",
-    )]);
-    expect_at(&desk, &session("path = \"open.db\""), &[
-        ("15:2 session.key: ", ""),
-        (&format!("16:8 session.path: {}: others than its owner", desk.path("open.db").display()), ""),
-    ]);
+    expect_at(
+        &desk,
+        &session("key = { file = \"short_key\" }"),
+        &[(
+            &format!("16:7 session.key: {}: the key in line 1 has 5 bytes", desk.path("short_key").display()),
+            "",
+        )],
+    );
+    expect_at(
+        &desk,
+        &session("path = \"open.db\""),
+        &[
+            ("15:1 session.key: ", ""),
+            (&format!("16:8 session.path: {}: others than its owner", desk.path("open.db").display()), ""),
+        ],
+    );
     expect_at(&desk, &session("path = \"none/x.db\""), &[("16:8 session.path: ", "")]);
-    expect_at(&desk, &session("store = \"redis\""), &[("16:9 session.store: \"redis\" is not known here", "")]);
-    for (file, what) in [("none.pem", "the file of certificates cannot be read"), ("not.pem", "there is no certificate")] {
-        expect_at(&desk, &with("[access]", &format!("ca = \"{file}\"\n[access]")), &[(&format!("9:6 forge.ca: {what}"), "")]);
+    expect_at(
+        &desk,
+        &session("store = \"redis\""),
+        &[("16:9 session.store: \"redis\" is not known here", "")],
+    );
+    for (file, what) in
+        [("none.pem", "the file of certificates cannot be read"), ("not.pem", "there is no certificate")]
+    {
+        expect_at(
+            &desk,
+            &with("[access]", &format!("ca = \"{file}\"\n[access]")),
+            &[(&format!("9:6 forge.ca: {what}"), "")],
+        );
     }
 }
 
 #[test]
 fn what_is_not_built_yet_is_named() {
-    expect(&and("[admin]\nlisten = \"127.0.0.1:8081\"\n"), &[("15:2 admin: [admin] is not built in this version", "")]);
+    expect(
+        &and("[admin]\nlisten = \"127.0.0.1:8081\"\n"),
+        &[("15:2 admin: [admin] is not built in this version", "")],
+    );
 }
 
 #[test]
@@ -360,5 +427,8 @@ fn what_is_dangerous_and_allowed_is_warned_about() {
             ("19:8 session.path: not used", ""),
         ],
     );
-    expect(&and("[features]\nforge_token_pass_through = true\n"), &[("16:28 features.forge_token_pass_through: no route", "")]);
+    expect(
+        &and("[features]\nforge_token_pass_through = true\n"),
+        &[("16:28 features.forge_token_pass_through: no route", "")],
+    );
 }

@@ -7,7 +7,11 @@ use serde_json::Value;
 use super::{CLIENT_SECRET, Desk, SMALL, project_file};
 
 fn hero_proxy(arguments: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_hero_proxy")).args(arguments).env_remove("CREDENTIALS_DIRECTORY").output().unwrap()
+    Command::new(env!("CARGO_BIN_EXE_hero_proxy"))
+        .args(arguments)
+        .env_remove("CREDENTIALS_DIRECTORY")
+        .output()
+        .unwrap()
 }
 
 fn text(bytes: &[u8]) -> String {
@@ -94,8 +98,18 @@ fn programs_get_the_same_as_json() {
 fn a_file_that_cannot_be_read_ends_with_1_and_a_wrong_command_line_with_2() {
     let done = hero_proxy(&["check", "--config", "no/such/file.toml"]);
     assert_eq!(done.status.code(), Some(1));
-    assert!(text(&done.stdout).contains("no/such/file.toml: error: the configuration file cannot be read: entity not found"));
-    for arguments in [&["check"][..], &["chek"], &["run"], &["reload", "--config", "x"], &["check", "--format", "xml"], &[]] {
+    assert!(
+        text(&done.stdout)
+            .contains("no/such/file.toml: error: the configuration file cannot be read: entity not found")
+    );
+    for arguments in [
+        &["check"][..],
+        &["chek"],
+        &["run"],
+        &["reload", "--config", "x"],
+        &["check", "--format", "xml"],
+        &[],
+    ] {
         assert_eq!(hero_proxy(arguments).status.code(), Some(2), "{arguments:?}");
     }
     let help = hero_proxy(&["check", "--help"]);

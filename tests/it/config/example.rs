@@ -35,7 +35,10 @@ fn comment_above(lines: &[String], key: &Key) -> (String, String) {
         let line = line.trim_start_matches("# ");
         line.split_once(" = ").is_some_and(|(name, _)| name == key.name)
     };
-    let at = lines.iter().position(is_line).unwrap_or_else(|| panic!("{} does not stand in the example", key.name));
+    let at = lines
+        .iter()
+        .position(is_line)
+        .unwrap_or_else(|| panic!("{} does not stand in the example", key.name));
     let start = lines[..at].iter().rposition(|line| !line.starts_with('#')).map_or(0, |blank| blank + 1);
     let words: Vec<_> = lines[start..at].iter().map(|line| line.trim_start_matches('#').trim()).collect();
     (words.join(" "), lines[at].clone())
@@ -65,12 +68,18 @@ fn the_example_shows_every_key_with_its_meaning_and_its_default() {
 
 #[test]
 fn the_example_and_the_presets_load_without_complaints() {
-    for name in ["proxy.example.toml", "config/dev.toml", "config/single-node.toml", "config/behind-nginx.toml"] {
+    for name in
+        ["proxy.example.toml", "config/dev.toml", "config/single-node.toml", "config/behind-nginx.toml"]
+    {
         let desk = Desk::new();
         let text = fs::read_to_string(project_file(name)).unwrap();
         let text = text.replace("/var/lib/hero_proxy/", &format!("{}/", desk.path("").display()));
         let checked = desk.check(&text);
-        assert!(checked.config.is_some() && checked.complaints.is_empty(), "{name}: {:#?}", checked.complaints);
+        assert!(
+            checked.config.is_some() && checked.complaints.is_empty(),
+            "{name}: {:#?}",
+            checked.complaints
+        );
     }
     let presets = fs::read_dir(project_file("config")).unwrap().count();
     assert_eq!(presets, 3, "each preset is loaded here");
@@ -82,9 +91,9 @@ fn a_configuration_without_a_key_is_the_one_with_its_default() {
     let all = desk.good(&example());
     let mut rest = Vec::new();
     for line in example().lines() {
-        let is_default = PARTS.iter().flat_map(|part| part.keys).any(|key| {
-            matches!(key.absent, Absent::Is(default) if line == format!("{} = {default}", key.name))
-        });
+        let is_default = PARTS.iter().flat_map(|part| part.keys).any(
+            |key| matches!(key.absent, Absent::Is(default) if line == format!("{} = {default}", key.name)),
+        );
         if !is_default {
             rest.push(line.to_owned());
         }

@@ -75,8 +75,11 @@ fn changed(key: &str, line: &str) -> String {
     let (before, after) = text.split_at(at);
     let end = after.find("\n[").map_or(after.len(), |end| end + 1);
     let (section, rest) = after.split_at(end);
-    let kept: String =
-        section.lines().filter(|line| !line.starts_with(&format!("{name} = "))).map(|line| format!("{line}\n")).collect();
+    let kept: String = section
+        .lines()
+        .filter(|line| !line.starts_with(&format!("{name} = ")))
+        .map(|line| format!("{line}\n"))
+        .collect();
     format!("{before}{line}\n{kept}{rest}")
 }
 
@@ -95,7 +98,9 @@ fn each_key_that_waits_for_a_restart_is_named_and_no_other() {
     let mut seen = BTreeSet::new();
     for (name, line) in CHANGES {
         let new = desk.good(&changed(name, line));
-        assert_ne!(format!("{old:?}"), format!("{new:?}").replace("redacted2", ""), "{name}");
+        if *name != "forge.client_secret" {
+            assert_ne!(format!("{old:?}"), format!("{new:?}"), "{name}");
+        }
         let needs: Vec<_> = diff(&old, &new).iter().map(|key| key.0).collect();
         let (part, key) = name.split_once('.').unwrap();
         let key = PARTS.iter().find(|known| known.name == part).unwrap().key(key).unwrap();
@@ -114,7 +119,10 @@ fn a_reload_switches_the_flag_and_leaves_what_needs_a_restart() {
     let desk = desk();
     let old = desk.good(SMALL);
     let text = changed("features.forge_token_pass_through", "forge_token_pass_through = true");
-    let text = text.replace("vm1.example.org", "vm2.example.org").replace("9000", "9001").replace("3b1c6f2e", "other");
+    let text = text
+        .replace("vm1.example.org", "vm2.example.org")
+        .replace("9000", "9001")
+        .replace("3b1c6f2e", "other");
     let new = desk.good(&text);
     let next = old.reloaded(new.clone());
     assert!(next.gate.forge_token_pass_through && !old.gate.forge_token_pass_through);
