@@ -31,13 +31,13 @@ pub fn init(settings: &LogSettings) -> Result<(), TryInitError> {
     let access = (settings.access == AccessLog::Stdout)
         .then(|| layer(is_json(settings.format, stdout), stdout, io::stdout).with_filter(access_filter()));
     tracing_subscriber::registry()
-        .with(layer(is_json(settings.format, stderr), stderr, io::stderr).with_filter(filter(settings)))
+        .with(layer(is_json(settings.format, stderr), stderr, io::stderr).with_filter(filter(*settings)))
         .with(access)
         .try_init()
 }
 
 /// Which events are told, access lines apart unless they go to stderr.
-fn filter(settings: &LogSettings) -> Targets {
+fn filter(settings: LogSettings) -> Targets {
     let level = match settings.level {
         Level::Error => LevelFilter::ERROR,
         Level::Warn => LevelFilter::WARN,
@@ -96,7 +96,7 @@ mod tests {
         let lines = Lines::default();
         let writer = lines.clone();
         let subscriber = tracing_subscriber::registry()
-            .with(layer(json, false, move || writer.clone()).with_filter(filter(&settings)));
+            .with(layer(json, false, move || writer.clone()).with_filter(filter(settings)));
         tracing::subscriber::with_default(subscriber, || {
             tracing::trace!(target: "hero_proxy::gate", "ours below");
             tracing::info!(target: "hero_proxy::gate", account = "a1", "ours");

@@ -96,10 +96,7 @@ impl fmt::Display for Complaint {
             write!(f, "{}: ", self.key)?;
         }
         write!(f, "{}; {}", self.what, self.fix)?;
-        match self.suggestion() {
-            Some(suggestion) => write!(f, "; {suggestion}"),
-            None => Ok(()),
-        }
+        self.suggestion().map_or(Ok(()), |suggestion| write!(f, "; {suggestion}"))
     }
 }
 
@@ -146,28 +143,34 @@ impl<'t> Report<'t> {
 
     /// Something is wrong.
     pub(super) fn error(&mut self, spot: &Spot, what: impl Into<String>, fix: impl Into<String>) {
-        self.add(Severity::Error, About::Word, spot, what.into(), fix.into(), Vec::new());
+        self.add(Severity::Error, About::Word, spot, &what.into(), &fix.into(), Vec::new());
     }
 
     /// Something is not there.
     pub(super) fn missing(&mut self, spot: &Spot, what: impl Into<String>, fix: impl Into<String>) {
-        self.add(Severity::Error, About::Missing, spot, what.into(), fix.into(), Vec::new());
+        self.add(Severity::Error, About::Missing, spot, &what.into(), &fix.into(), Vec::new());
     }
 
     /// The text is no TOML.
     pub(super) fn syntax(&mut self, spot: &Spot, message: &str) {
         let what = format!("this is no TOML: {}", message.replace('\n', " "));
-        self.add(Severity::Error, About::Syntax, spot, what, "correct this line".to_owned(), Vec::new());
+        self.add(Severity::Error, About::Syntax, spot, &what, "correct this line", Vec::new());
     }
 
     /// Something is wrong, and these were probably meant.
-    pub(super) fn error_near(&mut self, spot: &Spot, what: String, fix: String, near: Vec<String>) {
-        self.add(Severity::Error, About::Word, spot, what, fix, near);
+    pub(super) fn error_near(
+        &mut self,
+        spot: &Spot,
+        what: impl Into<String>,
+        fix: impl Into<String>,
+        near: Vec<String>,
+    ) {
+        self.add(Severity::Error, About::Word, spot, &what.into(), &fix.into(), near);
     }
 
     /// Something is worth knowing.
     pub(super) fn warn(&mut self, spot: &Spot, what: impl Into<String>, fix: impl Into<String>) {
-        self.add(Severity::Warning, About::Word, spot, what.into(), fix.into(), Vec::new());
+        self.add(Severity::Warning, About::Word, spot, &what.into(), &fix.into(), Vec::new());
     }
 
     /// Whether anything stops the start.
@@ -197,13 +200,13 @@ impl<'t> Report<'t> {
         severity: Severity,
         about: About,
         spot: &Spot,
-        what: String,
-        fix: String,
+        what: &str,
+        fix: &str,
         did_you_mean: Vec<String>,
     ) {
         let at = spot.span.clone().map(|span| locate(self.text, &span));
         let source_line = at.as_ref().map(|(_, line)| printable(&cut(line, spot.show)));
-        let (what, fix) = (printable(&what), printable(&fix));
+        let (what, fix) = (printable(what), printable(fix));
         let place = at.map(|(place, _)| place);
         let key = printable(&spot.key);
         self.complaints.push(Complaint { severity, place, key, what, fix, did_you_mean, source_line, about });
@@ -229,8 +232,8 @@ fn printable(text: &str) -> String {
 }
 
 fn cut(line: &str, show: Show) -> String {
-    // An inline table may hold other keys than the one that is meant.
-    let is_one_key = !line.contains('{') && line.matches('=').count() < 2;
+    // An inline table may hold other keys than the one that is meant, and an URL may hold a password.
+    let is_one_key = !line.contains(['{', '@']) && line.matches('=').count() < 2;
     match (show, line.split_once('=')) {
         (Show::Line, _) if is_one_key => line.to_owned(),
         (_, Some((key, _))) => format!("{key}= ..."),
@@ -259,6 +262,7 @@ mod tests {
         assert_eq!(cut("hunter2", Show::Key), "...");
         assert_eq!(cut("[forge", Show::Key), "[forge");
         assert_eq!(cut("url = \"https://a\"", Show::Line), "url = \"https://a\"");
+        assert_eq!(cut("url = \"https://a:hunter2@b\"", Show::Line), "url = ...");
         assert_eq!(cut("forge = { url = 1, client_secret = \"hunter2\" }", Show::Line), "forge = ...");
     }
 }

@@ -87,10 +87,15 @@ impl fmt::Display for Summary {
         for sentence in self.scope_power.split("; ") {
             writeln!(f, "  - {sentence}")?;
         }
-        match self.forge_token_pass_through {
-            true => writeln!(f, "\nThe flag is on: tokens go where a route says so.")?,
-            false => writeln!(f, "\nThe flag is off: no token goes anywhere, whatever a route says.")?,
-        }
+        writeln!(
+            f,
+            "\nThe flag is {}",
+            if self.forge_token_pass_through {
+                "on: tokens go where a route says so."
+            } else {
+                "off: no token goes anywhere, whatever a route says."
+            }
+        )?;
         for route in &self.routes {
             writeln!(f, "\n{} -> {}", route.path, route.upstream)?;
             writeln!(f, "  may pass: {}", route.may_pass)?;
@@ -113,9 +118,10 @@ fn route_summary(route: &Route, allow: &[gate::Allow]) -> RouteSummary {
     RouteSummary {
         path: route.path.clone(),
         upstream: upstream(&route.upstream),
-        may_pass: match rule.public {
-            true => "everybody, signed in or not".to_owned(),
-            false => visitors(rule.allow.as_deref().unwrap_or(allow)),
+        may_pass: if rule.public {
+            "everybody, signed in or not".to_owned()
+        } else {
+            visitors(rule.allow.as_deref().unwrap_or(allow))
         },
         forge_token: match &rule.forge_token {
             gate::ForgeTokenFor::Nobody => "no".to_owned(),

@@ -45,14 +45,12 @@ pub fn write_duration(span: Duration) -> String {
     if left == 0 {
         return "0s".to_owned();
     }
-    let mut text = String::new();
-    for (unit, millis) in DURATION_UNITS.iter().rev() {
-        if left >= *millis {
-            text.push_str(&format!("{}{unit}", left / millis));
-            left %= millis;
-        }
-    }
-    text
+    let units = DURATION_UNITS.iter().rev().map(|(unit, millis)| {
+        let number = left / millis;
+        left %= millis;
+        if number == 0 { String::new() } else { format!("{number}{unit}") }
+    });
+    units.collect()
 }
 
 /// Writes a size the way it is read, with the largest unit that divides it.

@@ -11,6 +11,7 @@
 
 mod support;
 
+mod config;
 mod forge_client;
 mod forge_story;
 mod forwarding;

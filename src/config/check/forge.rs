@@ -22,7 +22,7 @@ pub(super) fn check(section: &Section<'_>, source: &Source, report: &mut Report<
     let allow_plaintext = section.flag("allow_plaintext", report);
     let url = forge_url(section, "url", allow_plaintext, report);
     let internal_url = forge_url(section, "internal_url", allow_plaintext, report);
-    let ca = section.has("ca").then(|| super::certificates(section, source, report));
+    let ca_pem = super::certificates(section, source, report);
     let client_id = client_id(section, report);
     let client_secret = section
         .secret("client_secret", report)
@@ -30,7 +30,7 @@ pub(super) fn check(section: &Section<'_>, source: &Source, report: &mut Report<
     let scopes = scopes(section, report);
     let timeout = section.duration("timeout", report);
     let called = internal_url.as_ref().or(url.as_ref());
-    if ca.is_some() && called.is_some_and(|url| url.scheme() == "http") {
+    if section.has("ca") && called.is_some_and(|url| url.scheme() == "http") {
         report.error(
             &section.spot("ca"),
             "certificates for a forge without TLS",
@@ -40,7 +40,7 @@ pub(super) fn check(section: &Section<'_>, source: &Source, report: &mut Report<
     let settings = Settings {
         url: url?,
         internal_url,
-        ca_pem: ca.flatten(),
+        ca_pem,
         client_id: client_id?,
         client_secret: ClientSecret::new(client_secret?.expose_secret()),
         timeout: timeout?,

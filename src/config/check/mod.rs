@@ -172,7 +172,7 @@ fn warn_of_idle_flag(sections: &Sections<'_>, flag: bool, routes: &[Route], repo
     }
 }
 
-/// The certificates that a section's `ca` names.
+/// The certificates that a section's `ca` names, if it names any.
 fn certificates(section: &Section<'_>, source: &Source, report: &mut Report<'_>) -> Option<Vec<u8>> {
     let text = section.text("ca", report)?;
     match source.certificates(&text.value) {

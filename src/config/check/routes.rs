@@ -159,10 +159,10 @@ fn upstream(
     report: &mut Report<'_>,
 ) -> Option<Upstream> {
     let allow_plaintext = section.flag("allow_plaintext", report);
-    let ca = section.has("ca").then(|| super::certificates(section, source, report));
+    let ca_pem = super::certificates(section, source, report);
     let text = section.text("upstream", report)?;
     let is_https = text.value.starts_with("https://");
-    if ca.is_some() && !is_https {
+    if section.has("ca") && !is_https {
         let fix = "remove it, or write https://... in upstream";
         report.error(&section.spot("ca"), "certificates for an upstream without TLS", fix);
     }
@@ -184,16 +184,14 @@ fn upstream(
         let fix = "write https://..., or allow_plaintext = true if nobody can listen on the way";
         report.error(&text.spot, "visitors' tokens would travel in the clear", fix);
     }
-    http_upstream(&url, ca)
+    http_upstream(&url, ca_pem)
 }
 
-fn http_upstream(url: &Url, ca: Option<Option<Vec<u8>>>) -> Option<Upstream> {
+/// A file of certificates that could not be read was told of, so that without it nothing starts.
+fn http_upstream(url: &Url, ca_pem: Option<Vec<u8>>) -> Option<Upstream> {
     let authority = address::authority(url)?;
-    Some(match (url.scheme(), ca) {
-        ("https", None) => Upstream::Https { authority, ca_pem: None },
-        ("https", Some(pem)) => Upstream::Https { authority, ca_pem: Some(pem?) },
-        _ => Upstream::Http { authority },
-    })
+    let is_https = url.scheme() == "https";
+    Some(if is_https { Upstream::Https { authority, ca_pem } } else { Upstream::Http { authority } })
 }
 
 /// Warns where a token goes to an upstream although anybody may come by.
