@@ -180,7 +180,7 @@ async fn a_backend_that_is_down_silent_or_forbidding_harms_no_other_route() {
     let routes =
         [("/", http(&good)), ("/down", nobody), ("/silent", http(&silent)), ("/strict", http(&strict))];
     let mut settings = settings(routes);
-    settings.response_timeout = Duration::from_millis(200);
+    settings.response_timeout = Duration::from_secs(1);
     let bare = Bare::with(&settings).await;
     let get = |path: &str| format!("GET {path} HTTP/1.1\r\nHost: x\r\n\r\n");
 
@@ -242,7 +242,7 @@ async fn time_spent_waiting_for_the_client_is_not_the_upstreams() {
     let echo = Echo::tcp(|_| ok("thanks")).await;
     let silent = Echo::tcp(|_| vec![]).await;
     let mut settings = settings([("/", http(&echo)), ("/silent", http(&silent))]);
-    settings.response_timeout = Duration::from_millis(100);
+    settings.response_timeout = Duration::from_millis(700);
     let bare = Bare::with(&settings).await;
     let mut client = bare.client().await;
     client.send("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\na").await;

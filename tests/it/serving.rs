@@ -24,7 +24,7 @@ async fn limited(echo: &Echo, limits: Limits) -> Bare {
 #[tokio::test]
 async fn a_client_that_says_nothing_or_half_a_head_is_closed() {
     let echo = Echo::tcp(|_| ok("")).await;
-    let bare = limited(&echo, Limits { head_timeout: Duration::from_millis(100), ..Limits::default() }).await;
+    let bare = limited(&echo, Limits { head_timeout: Duration::from_millis(700), ..Limits::default() }).await;
     for beginning in ["", "PRI * ", "GET / HTTP/1.1\r\nHost: x\r\n"] {
         let mut client = bare.client().await;
         client.send(beginning).await;
