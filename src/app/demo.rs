@@ -44,7 +44,7 @@ pub struct DemoSettings {
 impl Default for DemoSettings {
     fn default() -> Self {
         Self {
-            token_lifetime: Duration::from_secs(3600),
+            token_lifetime: Duration::from_hours(1),
             pass_through: true,
             version: FakeVersion::V15,
             proxy_port: 8080,

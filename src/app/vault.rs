@@ -1,6 +1,6 @@
 //! The store and the key that seals it, as the configuration says.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use secrecy::{ExposeSecret, SecretString};
@@ -70,11 +70,7 @@ pub(super) fn open(
     }
 }
 
-fn key_ring(
-    path: &PathBuf,
-    key: &SecretReference,
-    entropy: &Arc<dyn Entropy>,
-) -> Result<KeyRing, VaultError> {
+fn key_ring(path: &Path, key: &SecretReference, entropy: &Arc<dyn Entropy>) -> Result<KeyRing, VaultError> {
     let is_empty = path.metadata().is_ok_and(|file| file.len() == 0) || !path.exists();
     let text = match key_plan(key, key.path().exists(), is_empty) {
         KeyPlan::Read => key.read().map_err(VaultError::KeyFile)?,
@@ -84,24 +80,24 @@ fn key_ring(
             text
         }
         KeyPlan::Refuse => {
-            return Err(VaultError::KeyLost { key: key.path().to_owned(), store: path.clone() });
+            return Err(VaultError::KeyLost { key: key.path().to_owned(), store: path.to_owned() });
         }
     };
-    ring(&key.path().to_owned(), &text)
+    ring(key.path(), &text)
 }
 
-fn ring(path: &PathBuf, text: &SecretString) -> Result<KeyRing, VaultError> {
-    KeyRing::from_text(text.expose_secret()).map_err(|bad| VaultError::Key { file: path.clone(), bad })
+fn ring(path: &Path, text: &SecretString) -> Result<KeyRing, VaultError> {
+    KeyRing::from_text(text.expose_secret()).map_err(|bad| VaultError::Key { file: path.to_owned(), bad })
 }
 
 #[cfg(feature = "store-sqlite")]
-fn sqlite(path: &PathBuf) -> Result<Arc<dyn SessionStore>, VaultError> {
+fn sqlite(path: &Path) -> Result<Arc<dyn SessionStore>, VaultError> {
     use crate::session::sqlite::{SqliteSettings, SqliteStore};
 
     Ok(Arc::new(SqliteStore::open(&SqliteSettings::at(path))?))
 }
 
 #[cfg(not(feature = "store-sqlite"))]
-fn sqlite(_: &PathBuf) -> Result<Arc<dyn SessionStore>, VaultError> {
+fn sqlite(_: &Path) -> Result<Arc<dyn SessionStore>, VaultError> {
     Err(VaultError::NotBuilt)
 }

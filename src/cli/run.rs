@@ -23,9 +23,7 @@ pub(crate) fn tell(file: &Path, checked: &Checked) {
     let name = file.display().to_string();
     let is_terminal = io::stderr().is_terminal();
     for complaint in &checked.complaints {
-        say::error(&match is_terminal {
-            true => render::frame(&name, complaint),
-            false => render::line(&name, complaint),
-        });
+        let tell = if is_terminal { render::frame } else { render::line };
+        say::error(&tell(&name, complaint));
     }
 }

@@ -65,9 +65,12 @@ pub(super) async fn run(
     flow: Flow,
     code: AuthCode,
 ) -> Result<Opened, Failed> {
-    let issuer = shared.forge.discover().await.map_err(forge_failed)?;
-    let mut set =
-        shared.forge.redeem(code, flow.verifier, &terms.redirect_uri).await.map_err(forge_failed)?;
+    let issuer = shared.forge.discover().await.map_err(|failed| forge_failed(&failed))?;
+    let mut set = shared
+        .forge
+        .redeem(code, flow.verifier, &terms.redirect_uri)
+        .await
+        .map_err(|failed| forge_failed(&failed))?;
     let redeemed_at = shared.clock.now();
     let Some(id_token) = set.id_token.take() else {
         warn!(error = %IdTokenFault::Absent, "a sign-in failed");
@@ -75,16 +78,16 @@ pub(super) async fn run(
     };
     // Checked without the nonce first: whose grant this is holds even when the sign-in is then refused, and the forge has
     // outdated that account's stored set either way.
-    let identity = shared.forge.verify(&id_token, None).await.map_err(forge_failed)?;
+    let identity = shared.forge.verify(&id_token, None).await.map_err(|failed| forge_failed(&failed))?;
     let account =
         Account { issuer, client_id: Arc::from(terms.client_id.as_str()), sub: identity.id.clone() };
     let ours = shared.forge.verify(&id_token, Some(&flow.nonce)).await;
     let key = account.key();
     if ours.is_err() && shared.vault.sessions_of(&account, redeemed_at).await?.is_empty() {
-        return Err(ours.map_err(forge_failed).err().unwrap_or(Failed::Refused));
+        return Err(ours.map_err(|failed| forge_failed(&failed)).err().unwrap_or(Failed::Refused));
     }
     let grant = keep(shared, terms.law, account, identity, set).await?;
-    ours.map_err(forge_failed)?;
+    ours.map_err(|failed| forge_failed(&failed))?;
 
     let grant = keep_verdict(shared, terms.law, judge_scope(shared, grant, &terms.asked_scope).await).await?;
     let now = shared.clock.now();
@@ -106,8 +109,8 @@ pub(super) async fn run(
     Ok(Opened { id, known })
 }
 
-fn forge_failed(failed: ForgeError) -> Failed {
-    match &failed {
+fn forge_failed(failed: &ForgeError) -> Failed {
+    match failed {
         ForgeError::BadIdToken(IdTokenFault::Nonce) => {
             warn!("a sign-in crossed another one of the same account");
             Failed::Crossed

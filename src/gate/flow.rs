@@ -13,7 +13,7 @@ use crate::base::secret::{Nonce, PkceVerifier, State, same};
 use crate::wire::scrub::OwnCookie;
 
 /// How long a sign-in may take: a forced change of the password may stand in its way.
-pub(super) const LIFE: Duration = Duration::from_secs(15 * 60);
+pub(super) const LIFE: Duration = Duration::from_mins(15);
 /// Sign-ins under way in one browser; one more ends the oldest.
 pub(super) const MOST: usize = 10;
 /// How many characters of the state name its cookie.

@@ -81,13 +81,12 @@ pub(super) fn judge(
         return Judgement::Pass(injection, behind);
     };
     let behind = match grant.freshness(now, settings.min_ttl) {
-        Freshness::Fresh => Behind::Nothing,
         Freshness::Ageing => Behind::Renew,
         Freshness::Stale | Freshness::Expired if !waited && grant.refresh.is_some() => {
             return Judgement::Renew;
         }
         // The renewal did not work out for now. The old one serves while it lives; its Expires header tells the truth.
-        Freshness::Stale => Behind::Nothing,
+        Freshness::Stale | Freshness::Fresh => Behind::Nothing,
         Freshness::Expired => {
             return match settings.without_token {
                 WithoutToken::Forward => Judgement::Pass(injection, Behind::Nothing),

@@ -41,7 +41,7 @@ use crate::wire::inject::{ForwardedHeaders, Injection};
 use crate::wire::scrub::{OwnCookie, ScrubRules, Scrubbed, SessionCookie, fold};
 
 /// How often the use of a session is noted in the store at most.
-const TOUCH: Duration = Duration::from_secs(60);
+const TOUCH: Duration = Duration::from_mins(1);
 
 /// What a keeper works with.
 #[derive(Debug)]
@@ -119,7 +119,7 @@ impl ForgeKeeper {
             loads: Flights::default(),
             renewals: Flights::default(),
             exchanges: Flights::default(),
-            rests: Cache::builder().max_capacity(100_000).time_to_live(Duration::from_secs(60)).build(),
+            rests: Cache::builder().max_capacity(100_000).time_to_live(Duration::from_mins(1)).build(),
         };
         Ok(Self { terms: Arc::new(terms(settings)?), shared: Arc::new(shared) })
     }

@@ -20,9 +20,9 @@ const FRESH: Duration = Duration::from_secs(5);
 /// From here on one request looks again behind everybody's back, so that a busy session never waits.
 const AGEING: Duration = Duration::from_millis(2_500);
 /// How long an entry stays in memory; what counts is its age.
-const KEPT: Duration = Duration::from_secs(60);
+const KEPT: Duration = Duration::from_mins(1);
 /// How long an ended session is remembered as such: longer than any look at the store takes.
-const REMEMBERED: Duration = Duration::from_secs(600);
+const REMEMBERED: Duration = Duration::from_mins(10);
 /// Sessions, accounts and ends kept at most; the least recently used give way.
 const CAPACITY: u64 = 100_000;
 

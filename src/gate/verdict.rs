@@ -14,10 +14,6 @@ pub type Answer = Response<Full<Bytes>>;
 
 /// May this request go on?
 #[derive(Debug)]
-#[expect(
-    clippy::large_enum_variant,
-    reason = "the large one is the hot path's: it is moved, never allocated"
-)]
 pub enum Verdict {
     /// Yes, with this said to the backend.
     Pass(Injection),

@@ -1,6 +1,7 @@
 //! The house on real sockets: one binary, a module per subject.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests and their support code")]
 #![allow(clippy::indexing_slicing, clippy::missing_panics_doc, reason = "tests and their support code")]
+#![allow(clippy::pedantic, clippy::large_futures, reason = "tests may be plain")]
 #![allow(clippy::disallowed_methods, reason = "tests may spawn and may read what they were told")]
 #![allow(
     missing_docs,
@@ -13,9 +14,9 @@ mod support;
 
 mod config;
 mod forge_client;
+mod forge_exchanges;
 mod forge_story;
 mod forwarding;
-mod forge_exchanges;
 mod raw_http;
 mod reuse;
 mod serving;

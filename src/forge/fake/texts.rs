@@ -58,7 +58,6 @@ pub(super) fn hex(bytes: &[u8]) -> String {
 mod tests {
     use std::sync::Arc;
 
-    use super::*;
     use crate::base::entropy::SeededEntropy;
     use crate::forge::fake::{FakeForge, FakeSettings};
 
