@@ -93,17 +93,17 @@ fn many_may_open_one_new_file_at_once() {
 #[tokio::test]
 async fn a_restart_keeps_everything() {
     let folder = tempfile::tempdir().unwrap();
-    let lease = Lease { account: ACCOUNT, holder: [1; 16], until: START.plus(Duration::from_secs(60)) };
+    let lease = Lease { account: ACCOUNT, holder: [1; 16], until: START.plus(Duration::from_mins(1)) };
     let before = store(&folder);
     before.insert_session(KEY, session(100)).await.unwrap();
     before.swap_grant(ACCOUNT, None, grant(1)).await.unwrap();
-    assert!(before.claim([3; 32], START, START.plus(Duration::from_secs(60))).await.unwrap());
+    assert!(before.claim([3; 32], START, START.plus(Duration::from_mins(1))).await.unwrap());
     assert!(before.lease(lease.clone(), START).await.unwrap());
     drop(before);
     let after = store(&folder);
     assert_eq!(after.session(KEY, START).await.unwrap(), Some(session(100)));
     assert_eq!(after.grant(ACCOUNT).await.unwrap(), Some(grant(1)));
-    assert!(!after.claim([3; 32], START, START.plus(Duration::from_secs(60))).await.unwrap());
+    assert!(!after.claim([3; 32], START, START.plus(Duration::from_mins(1))).await.unwrap());
     assert!(!after.lease(Lease { holder: [2; 16], ..lease }, START).await.unwrap());
     after.remove_session(KEY).await.unwrap();
     drop(after);
@@ -244,7 +244,7 @@ async fn a_full_store_keeps_its_sessions_and_heals() {
     };
     assert_eq!(cause(error), "database or disk is full");
     assert!(store.session(SessionKey([0; 32]), START).await.unwrap().is_some());
-    assert!(store.touch_session(SessionKey([0; 32]), START.plus(Duration::from_secs(60))).await.unwrap());
+    assert!(store.touch_session(SessionKey([0; 32]), START.plus(Duration::from_mins(1))).await.unwrap());
     assert_eq!(
         cause(store.ping().await.unwrap_err()),
         "the store's file has reached the size that it may have"
