@@ -78,7 +78,7 @@ pub async fn what_was_inserted_is_read_back(store: &dyn SessionStore) {
     assert_eq!(store.session(session_key(2), START).await.expect(ANSWERS), Some(long));
 }
 
-/// Never made and over look alike. Holds: S5, S7.
+/// Never made and over look alike.
 pub async fn absent_and_expired_are_none(store: &dyn SessionStore) {
     let (key, row) = (session_key(1), session_of(account(1), START));
     assert_eq!(store.session(key, START).await.expect(ANSWERS), None);
@@ -94,7 +94,7 @@ pub async fn absent_and_expired_are_none(store: &dyn SessionStore) {
     assert_eq!(store.grant(account(1)).await.expect(ANSWERS), None);
 }
 
-/// `seen_at` never goes back, the absolute end never moves, and nothing is made by touching. Holds: S5.
+/// `seen_at` never goes back, the absolute end never moves, and nothing is made by touching.
 pub async fn touching_moves_forward_only(store: &dyn SessionStore) {
     let (key, row) = (session_key(1), session_of(account(1), START));
     assert!(!store.touch_session(key, START).await.expect(ANSWERS));
@@ -110,7 +110,7 @@ pub async fn touching_moves_forward_only(store: &dyn SessionStore) {
     assert_eq!(store.session(key, row.expires_at).await.expect(ANSWERS), None, "use does not move the end");
 }
 
-/// What is over is over, whoever still uses it. Holds: S4 (the store's part).
+/// What is over is over, whoever still uses it.
 pub async fn a_removed_session_stays_gone(store: &dyn SessionStore) {
     let key = session_key(1);
     assert!(!store.remove_session(key).await.expect(ANSWERS));
@@ -163,7 +163,7 @@ pub async fn an_account_has_a_bounded_number_of_sessions(store: &dyn SessionStor
     assert!(store.session(session_key(0), START).await.expect(ANSWERS).is_some(), "another account's stays");
 }
 
-/// A grant is written over the version that was seen, and versions only rise. Holds: R12 (the store's part).
+/// A grant is written over the version that was seen, and versions only rise.
 pub async fn a_grant_is_swapped_at_the_seen_version_only(store: &dyn SessionStore) {
     let of = account(1);
     let swap = async |seen, next| store.swap_grant(of, seen, next).await.expect(ANSWERS);
@@ -190,7 +190,7 @@ where
     tasks.join_all().await.into_iter().filter(|won| *won).count()
 }
 
-/// Of several who read one version one writes the next. Holds: R13 (the store's part).
+/// Of several who read one version one writes the next.
 pub async fn of_many_who_swap_at_once_one_wins(store: Arc<dyn SessionStore>) {
     let of = account(1);
     for version in 1..=20 {
@@ -203,7 +203,7 @@ pub async fn of_many_who_swap_at_once_one_wins(store: Arc<dyn SessionStore>) {
     }
 }
 
-/// Last-seen writes and refresh writes at once: neither is lost. Holds: R12 (the store's part).
+/// Last-seen writes and refresh writes at once: neither is lost.
 pub async fn touches_and_swaps_never_undo_each_other(store: Arc<dyn SessionStore>) {
     let (of, key) = (account(1), session_key(1));
     store.insert_session(key, session_of(of, START)).await.expect(ANSWERS);
@@ -226,7 +226,7 @@ pub async fn touches_and_swaps_never_undo_each_other(store: Arc<dyn SessionStore
     assert_eq!(seen_at, Some(START.plus(Duration::from_secs(50))));
 }
 
-/// One holder at a time; a lapsed holder cannot give back what is no longer his. Holds: R13 (the store's part).
+/// One holder at a time; a lapsed holder cannot give back what is no longer his.
 pub async fn a_lease_is_exclusive_until_it_lapses(store: &dyn SessionStore) {
     let of = account(1);
     let (first, lapse) = (lease(of, 1, START.plus(HOUR)), START.plus(HOUR));

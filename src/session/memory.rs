@@ -3,7 +3,7 @@
 //! One lock over plain maps, not a concurrent cache: a compare-and-swap, a lease and "all sessions of this account" each
 //! need several maps at one moment, no call holds the lock for longer than a few lookups, and it is never held across an
 //! await. When it is full, the session that was used least recently gives way, as does the grant that was written least
-//! recently and the one-time mark that is nearest to its end: a flood may sign people out, never take the memory.
+//! recently and the one-time mark or lease that is nearest to its end: a flood may sign people out, never take the memory.
 
 mod shelf;
 
@@ -250,6 +250,7 @@ mod tests {
         (SessionKey([number; 32]), row)
     }
 
+    /// Holds: S5, R12.
     #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
     async fn the_memory_store_keeps_the_laws() {
         contract::all(async || Arc::new(MemoryStore::new(10_000)) as Arc<dyn SessionStore>).await;

@@ -68,6 +68,9 @@ pub enum OpenError {
 }
 
 /// A store in a SQLite file. Dropping it waits for what its threads have at hand, then closes the file.
+///
+/// Its calls need a tokio runtime with a timer. Under tokio's paused clock they come out as "too slow", since that clock
+/// does not wait for threads.
 pub struct SqliteStore {
     // Closed first, so that the writer is the last one out and tidies the log up.
     reader: Worker,

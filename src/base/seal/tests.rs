@@ -17,12 +17,11 @@ fn sealer(ring: &KeyRing, kind: &'static str) -> Sealer {
 
 #[test]
 fn what_was_sealed_opens_at_its_place() {
-    let ring = KeyRing::of(key());
-    let sealer = sealer(&ring, "grant");
+    let grants = sealer(&KeyRing::of(key()), "grant");
     for plain in [&b""[..], b"x", &[7; 9000]] {
-        let sealed = sealer.seal(b"alice", plain);
+        let sealed = grants.seal(b"alice", plain);
         assert_eq!(sealed.len(), plain.len() + OVERHEAD_BYTES);
-        assert_eq!(&**sealer.open(b"alice", &sealed).unwrap(), plain);
+        assert_eq!(&**grants.open(b"alice", &sealed).unwrap(), plain);
     }
 }
 
@@ -42,17 +41,17 @@ fn a_moved_value_does_not_open() {
 /// Holds: X2.
 #[test]
 fn every_byte_of_a_sealed_value_counts() {
-    let sealer = sealer(&KeyRing::of(key()), "grant");
-    let sealed = sealer.seal(b"alice", b"token");
+    let grants = sealer(&KeyRing::of(key()), "grant");
+    let sealed = grants.seal(b"alice", b"token");
     for at in 0..sealed.len() {
         let mut bent = sealed.clone();
         bent[at] ^= 1;
-        assert_eq!(sealer.open(b"alice", &bent), Err(Unsealable), "byte {at}");
-        assert_eq!(sealer.open(b"alice", &sealed[..at]), Err(Unsealable), "cut at {at}");
+        assert_eq!(grants.open(b"alice", &bent), Err(Unsealable), "byte {at}");
+        assert_eq!(grants.open(b"alice", &sealed[..at]), Err(Unsealable), "cut at {at}");
     }
     let mut longer = sealed;
     longer.push(0);
-    assert_eq!(sealer.open(b"alice", &longer), Err(Unsealable));
+    assert_eq!(grants.open(b"alice", &longer), Err(Unsealable));
 }
 
 /// Holds: X2.
@@ -64,8 +63,10 @@ fn many_seals_under_one_key_never_share_a_nonce() {
     assert_eq!(nonces.len(), 20_000);
 }
 
-/// Holds: X2, X4. Two machines resumed from one snapshot draw the same bytes: under GCM the sum of two ciphertexts
+/// Two machines resumed from one snapshot draw the same bytes: under GCM the sum of two ciphertexts
 /// would then be the sum of the plaintexts.
+///
+/// Holds: X2, X4.
 #[test]
 fn chance_that_repeats_itself_gives_nothing_away() {
     let key = key();

@@ -16,10 +16,10 @@ const APPLICATION_ID: i64 = 0x6865_726f;
 
 /// The steps from an empty file to this program's format; `user_version` says how many have been taken. A step, once
 /// released, is never changed.
-const MIGRATIONS: [&str; 1] = [include_str!("schema_1.sql")];
+const MIGRATIONS: [&str; FORMAT as usize] = [include_str!("schema_1.sql")];
 
 /// The format of this program.
-pub(super) const FORMAT: i64 = MIGRATIONS.len() as i64;
+pub(super) const FORMAT: u32 = 1;
 
 const PAGE_BYTES: u64 = 4096;
 
@@ -98,7 +98,7 @@ fn judge(connection: &Connection) -> Result<usize, OpenError> {
         return if things == 0 && format == 0 { Ok(0) } else { Err(OpenError::Foreign) };
     }
     match usize::try_from(format) {
-        Ok(taken) if format <= FORMAT => Ok(taken),
+        Ok(taken) if taken <= MIGRATIONS.len() => Ok(taken),
         _ => Err(OpenError::Newer),
     }
 }

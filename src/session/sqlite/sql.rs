@@ -178,7 +178,7 @@ const SIGN_IN_PAGES: i64 = 16;
 /// Writes in place, and looks whether there is room for more than that.
 pub(super) fn ping_write(db: &Connection) -> Result<(), Fault> {
     let ask = |pragma| db.pragma_query_value(None, pragma, |row| row.get::<_, i64>(0));
-    if ask("user_version")? > FORMAT {
+    if ask("user_version")? > i64::from(FORMAT) {
         return Err(Fault::Newer);
     }
     let free = ask("max_page_count")? - ask("page_count")? + ask("freelist_count")?;

@@ -1,3 +1,5 @@
+mod twins;
+
 use std::fs;
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
@@ -13,6 +15,7 @@ use tempfile::TempDir;
 use super::*;
 use crate::base::secret_file::Reason;
 use crate::session::contract;
+use twins::Twins;
 
 const START: Timestamp = Timestamp::from_secs(1_800_000_000);
 const ACCOUNT: AccountKey = AccountKey([1; 32]);
@@ -43,6 +46,7 @@ fn cause(error: StoreError) -> String {
     }
 }
 
+/// Holds: S5, R12, R13.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn the_sqlite_store_keeps_the_laws() {
     let folder = tempfile::tempdir().unwrap();
@@ -55,73 +59,7 @@ async fn the_sqlite_store_keeps_the_laws() {
     .await;
 }
 
-/// Two processes on one file, as far as SQLite can tell: each call goes to the other one.
-#[derive(Debug)]
-struct Twins([SqliteStore; 2], AtomicUsize);
-
-impl Twins {
-    fn next(&self) -> &SqliteStore {
-        &self.0[self.1.fetch_add(1, Ordering::Relaxed) % 2]
-    }
-}
-
-impl SessionStore for Twins {
-    fn insert_session(&self, key: SessionKey, row: SessionRow) -> Answer<'_, Result<(), StoreError>> {
-        self.next().insert_session(key, row)
-    }
-    fn session(&self, key: SessionKey, now: Timestamp) -> Answer<'_, Result<Option<SessionRow>, StoreError>> {
-        self.next().session(key, now)
-    }
-    fn touch_session(&self, key: SessionKey, seen_at: Timestamp) -> Answer<'_, Result<bool, StoreError>> {
-        self.next().touch_session(key, seen_at)
-    }
-    fn remove_session(&self, key: SessionKey) -> Answer<'_, Result<bool, StoreError>> {
-        self.next().remove_session(key)
-    }
-    fn sessions_of(
-        &self,
-        account: AccountKey,
-        now: Timestamp,
-    ) -> Answer<'_, Result<Vec<(SessionKey, SessionRow)>, StoreError>> {
-        self.next().sessions_of(account, now)
-    }
-    fn remove_sessions_of(&self, account: AccountKey) -> Answer<'_, Result<u64, StoreError>> {
-        self.next().remove_sessions_of(account)
-    }
-    fn grant(&self, account: AccountKey) -> Answer<'_, Result<Option<GrantRow>, StoreError>> {
-        self.next().grant(account)
-    }
-    fn swap_grant(
-        &self,
-        account: AccountKey,
-        seen: Option<u64>,
-        next: GrantRow,
-    ) -> Answer<'_, Result<Swap, StoreError>> {
-        self.next().swap_grant(account, seen, next)
-    }
-    fn lease(&self, lease: Lease, now: Timestamp) -> Answer<'_, Result<bool, StoreError>> {
-        self.next().lease(lease, now)
-    }
-    fn release(&self, lease: Lease) -> Answer<'_, Result<(), StoreError>> {
-        self.next().release(lease)
-    }
-    fn claim(
-        &self,
-        once: [u8; 32],
-        now: Timestamp,
-        until: Timestamp,
-    ) -> Answer<'_, Result<bool, StoreError>> {
-        self.next().claim(once, now, until)
-    }
-    fn sweep(&self, now: Timestamp) -> Answer<'_, Result<u64, StoreError>> {
-        self.next().sweep(now)
-    }
-    fn ping(&self) -> Answer<'_, Result<(), StoreError>> {
-        self.next().ping()
-    }
-}
-
-/// Holds: R13 (the store's part).
+/// Holds: R13.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn two_handles_on_one_file_are_one_store() {
     let folder = tempfile::tempdir().unwrap();
@@ -132,7 +70,7 @@ async fn two_handles_on_one_file_are_one_store() {
         let settings =
             SqliteSettings { wait: Duration::from_secs(20), ..SqliteSettings::at(folder.path().join(name)) };
         let open = || SqliteStore::open(&settings).unwrap();
-        Arc::new(Twins([open(), open()], AtomicUsize::new(0))) as Arc<dyn SessionStore>
+        Arc::new(Twins::of([open(), open()])) as Arc<dyn SessionStore>
     })
     .await;
 }
@@ -155,17 +93,17 @@ fn many_may_open_one_new_file_at_once() {
 #[tokio::test]
 async fn a_restart_keeps_everything() {
     let folder = tempfile::tempdir().unwrap();
-    let lease = Lease { account: ACCOUNT, holder: [1; 16], until: START.plus(Duration::from_secs(60)) };
+    let lease = Lease { account: ACCOUNT, holder: [1; 16], until: START.plus(Duration::from_mins(1)) };
     let before = store(&folder);
     before.insert_session(KEY, session(100)).await.unwrap();
     before.swap_grant(ACCOUNT, None, grant(1)).await.unwrap();
-    assert!(before.claim([3; 32], START, START.plus(Duration::from_secs(60))).await.unwrap());
+    assert!(before.claim([3; 32], START, START.plus(Duration::from_mins(1))).await.unwrap());
     assert!(before.lease(lease.clone(), START).await.unwrap());
     drop(before);
     let after = store(&folder);
     assert_eq!(after.session(KEY, START).await.unwrap(), Some(session(100)));
     assert_eq!(after.grant(ACCOUNT).await.unwrap(), Some(grant(1)));
-    assert!(!after.claim([3; 32], START, START.plus(Duration::from_secs(60))).await.unwrap());
+    assert!(!after.claim([3; 32], START, START.plus(Duration::from_mins(1))).await.unwrap());
     assert!(!after.lease(Lease { holder: [2; 16], ..lease }, START).await.unwrap());
     after.remove_session(KEY).await.unwrap();
     drop(after);
@@ -175,7 +113,7 @@ async fn a_restart_keeps_everything() {
 /// The test binary starts itself again as the process that gets killed.
 const VICTIM: &str = "HERO_TEST_STORE_TO_DIE_ON";
 
-/// Holds: R8 (the store's part).
+/// Holds: R8.
 #[test]
 fn what_a_killed_process_said_was_written_is_there() {
     if let Some(path) = std::env::var_os(VICTIM) {
@@ -306,7 +244,7 @@ async fn a_full_store_keeps_its_sessions_and_heals() {
     };
     assert_eq!(cause(error), "database or disk is full");
     assert!(store.session(SessionKey([0; 32]), START).await.unwrap().is_some());
-    assert!(store.touch_session(SessionKey([0; 32]), START.plus(Duration::from_secs(60))).await.unwrap());
+    assert!(store.touch_session(SessionKey([0; 32]), START.plus(Duration::from_mins(1))).await.unwrap());
     assert_eq!(
         cause(store.ping().await.unwrap_err()),
         "the store's file has reached the size that it may have"

@@ -127,7 +127,9 @@ async fn a_record_comes_back_as_it_went_in() {
     }
 }
 
-/// Holds: S5. Neither use nor a refresh moves the absolute end.
+/// Neither use nor a refresh moves the absolute end.
+///
+/// Holds: S5.
 #[tokio::test]
 async fn a_session_that_is_used_and_refreshed_all_the_time_ends_at_its_end() {
     let House { vault, .. } = house();
@@ -145,7 +147,9 @@ async fn a_session_that_is_used_and_refreshed_all_the_time_ends_at_its_end() {
     assert_eq!(vault.session(key(1), START.plus(HOUR)).await.unwrap(), Found::Absent);
 }
 
-/// Holds: X2. Whoever can write the store cannot make one session another one.
+/// Whoever can write the store cannot make one session another one.
+///
+/// Holds: X2.
 #[tokio::test]
 async fn a_session_row_counts_only_where_and_as_it_was_written() {
     let House { store, vault, .. } = house();
@@ -197,7 +201,9 @@ async fn a_grant_row_counts_only_where_and_as_it_was_written() {
     assert!(vault.grant(&account("7")).await.unwrap().live().is_some());
 }
 
-/// Holds: S8. To the visitor each of these is "sign in again"; to the log they differ.
+/// To the visitor each of these is "sign in again"; to the log they differ.
+///
+/// Holds: S8.
 #[tokio::test]
 async fn a_row_that_cannot_be_read_is_told_apart_from_none() {
     let house = house();
@@ -271,7 +277,7 @@ async fn leases_and_claims_are_one_persons_at_a_time() {
     assert!(vault.claim(&State::new("another"), START, START.plus(HOUR)).await.unwrap());
 }
 
-/// Holds: S2, K4 (the store's part).
+/// Holds: S2, K4.
 #[tokio::test]
 async fn whoever_reads_the_store_learns_neither_ids_nor_tokens() {
     let folder = tempfile::tempdir().unwrap();
