@@ -326,7 +326,7 @@ mod tests {
         let slot = slot();
         slot.paste(ALICE, &token(OLD)).unwrap();
         *slot.source.writes_left.lock().unwrap() = Some(1);
-        assert!(matches!(slot.paste(ALICE, &token(NEW)), Err(SlotError::Unavailable(_))));
+        assert!(matches!(slot.paste(ALICE, &token(NEW)), Err(ByoError::Unavailable(_))));
         assert_eq!(slot.token().unwrap().unwrap().owner, Owner::Unclear);
         assert_eq!(slot.state(ALICE).unwrap(), ByoState::Spoiled);
         assert_eq!(slot.state(BOB).unwrap(), ByoState::NotYours);

@@ -11,11 +11,13 @@
 
 mod support;
 
+mod cockpit;
 mod config;
+mod consuming;
 mod forge_client;
+mod forge_exchanges;
 mod forge_story;
 mod forwarding;
-mod forge_exchanges;
 mod raw_http;
 mod reuse;
 mod serving;
