@@ -12,7 +12,9 @@
 
 mod support;
 
+mod cockpit;
 mod config;
+mod consuming;
 mod forge_client;
 mod forge_exchanges;
 mod forge_story;

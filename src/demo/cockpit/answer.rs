@@ -103,7 +103,7 @@ fn same_server(location: &HeaderValue, asked: &Url, api: &Url) -> Option<Url> {
     let inside = target.path().strip_prefix(api.path())?;
     let plain = target.username().is_empty() && target.password().is_none() && target.query().is_none();
     let issues = inside.trim_start_matches('/').starts_with("repos/") && inside.ends_with("/issues");
-    (target.origin() == api.origin() && plain && issues).then_some(target)
+    (target.origin() == api.origin() && plain && issues && target != *asked).then_some(target)
 }
 
 #[cfg(test)]
