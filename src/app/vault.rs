@@ -8,7 +8,7 @@ use thiserror::Error;
 
 use crate::base::entropy::Entropy;
 use crate::base::seal::{BadKey, KeyRing, SealKey};
-use crate::base::secret_file::{self, SecretFileError};
+use crate::base::secret_file::{self, Reason, SecretFileError};
 use crate::config::{KeyPlan, SecretReference, Store, key_plan};
 use crate::session::memory::MemoryStore;
 use crate::session::store::SessionStore;
@@ -76,8 +76,14 @@ fn key_ring(path: &Path, key: &SecretReference, entropy: &Arc<dyn Entropy>) -> R
         KeyPlan::Read => key.read().map_err(VaultError::KeyFile)?,
         KeyPlan::Make => {
             let text = SecretString::from(SealKey::random(&**entropy).line().as_str());
-            secret_file::create_new(key.path(), &text).map_err(VaultError::KeyFile)?;
-            text
+            match secret_file::create_new(key.path(), &text) {
+                Ok(()) => text,
+                // Another process has its first start at the same moment, and was quicker.
+                Err(failed) if matches!(failed.reason, Reason::Exists) => {
+                    key.read().map_err(VaultError::KeyFile)?
+                }
+                Err(failed) => return Err(VaultError::KeyFile(failed)),
+            }
         }
         KeyPlan::Refuse => {
             return Err(VaultError::KeyLost { key: key.path().to_owned(), store: path.to_owned() });

@@ -271,7 +271,7 @@ mod tests {
             while let Some((&byte, tail)) = rest.split_first() {
                 let hex = |at: usize| tail.get(at).and_then(|digit| char::from(*digit).to_digit(16));
                 if let (b'%', Some(high), Some(low)) = (byte, hex(0), hex(1)) {
-                    next.push((high * 16 + low) as u8);
+                    next.extend(u8::try_from(high * 16 + low));
                     rest = &tail[2..];
                 } else {
                     next.push(byte);

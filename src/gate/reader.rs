@@ -45,7 +45,7 @@ mod tests {
 
     use super::*;
 
-    fn check(method: Method, headers: &[(&str, &str)], expected: Reader) {
+    fn check(method: &Method, headers: &[(&str, &str)], expected: Reader) {
         let mut request = Request::builder().method(method.clone());
         for (name, value) in headers {
             request = request.header(*name, *value);
@@ -58,30 +58,18 @@ mod tests {
     #[test]
     fn only_a_top_level_page_load_may_be_sent_to_a_sign_in() {
         let get = Method::GET;
-        check(
-            get.clone(),
-            &[("sec-fetch-mode", "navigate"), ("sec-fetch-dest", "document")],
-            Reader::Navigation,
-        );
-        check(get.clone(), &[("sec-fetch-mode", "navigate")], Reader::Navigation);
-        check(
-            get.clone(),
-            &[("accept", "text/html,application/xhtml+xml;q=0.9,*/*;q=0.8")],
-            Reader::Navigation,
-        );
-        check(get.clone(), &[("sec-fetch-mode", "navigate"), ("sec-fetch-dest", "iframe")], Reader::Page);
-        check(Method::POST, &[("sec-fetch-mode", "navigate"), ("sec-fetch-dest", "document")], Reader::Page);
-        check(Method::POST, &[("accept", "text/html")], Reader::Page);
-        check(get.clone(), &[("sec-fetch-mode", "cors"), ("accept", "text/html")], Reader::Program);
-        check(get.clone(), &[("sec-fetch-mode", "no-cors"), ("sec-fetch-dest", "image")], Reader::Program);
-        check(get.clone(), &[("accept", "application/json; q=1")], Reader::Program);
-        check(
-            get.clone(),
-            &[("accept", "text/html"), ("x-requested-with", "XMLHttpRequest")],
-            Reader::Program,
-        );
-        check(get.clone(), &[("sec-fetch-mode", "navigate"), ("sec-purpose", "prefetch")], Reader::Program);
-        check(get.clone(), &[("accept", "*/*")], Reader::Program);
-        check(get, &[], Reader::Program);
+        check(&get, &[("sec-fetch-mode", "navigate"), ("sec-fetch-dest", "document")], Reader::Navigation);
+        check(&get, &[("sec-fetch-mode", "navigate")], Reader::Navigation);
+        check(&get, &[("accept", "text/html,application/xhtml+xml;q=0.9,*/*;q=0.8")], Reader::Navigation);
+        check(&get, &[("sec-fetch-mode", "navigate"), ("sec-fetch-dest", "iframe")], Reader::Page);
+        check(&Method::POST, &[("sec-fetch-mode", "navigate"), ("sec-fetch-dest", "document")], Reader::Page);
+        check(&Method::POST, &[("accept", "text/html")], Reader::Page);
+        check(&get, &[("sec-fetch-mode", "cors"), ("accept", "text/html")], Reader::Program);
+        check(&get, &[("sec-fetch-mode", "no-cors"), ("sec-fetch-dest", "image")], Reader::Program);
+        check(&get, &[("accept", "application/json; q=1")], Reader::Program);
+        check(&get, &[("accept", "text/html"), ("x-requested-with", "XMLHttpRequest")], Reader::Program);
+        check(&get, &[("sec-fetch-mode", "navigate"), ("sec-purpose", "prefetch")], Reader::Program);
+        check(&get, &[("accept", "*/*")], Reader::Program);
+        check(&get, &[], Reader::Program);
     }
 }
