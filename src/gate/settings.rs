@@ -31,8 +31,6 @@ pub struct Settings {
     pub session: SessionSettings,
     /// A token that has less life left is renewed before it is passed on; 60 s by default.
     pub min_ttl: Duration,
-    /// How soon a visitor who lost access at the forge, or left a group, is noticed at the latest; 5 minutes by default.
-    pub recheck: Duration,
     /// How long a request waits for the forge or the store at most.
     pub wait: Duration,
     /// What happens when no live token can be had although one is wanted.

@@ -1,7 +1,5 @@
 //! `[access]`, and lists of visitors wherever they stand.
 
-use std::time::Duration;
-
 use crate::base::account::Group;
 use crate::config::complaint::Report;
 use crate::config::raw::{Located, Section, nearest};
@@ -9,19 +7,6 @@ use crate::gate::settings::Allow;
 
 const FORMS: &str =
     "write \"user:NAME\", \"user-id:NUMBER\", \"org:NAME\", \"team:ORG/TEAM\" or \"any-user\"";
-
-/// What `[access]` says.
-pub(super) struct Access {
-    pub(super) allow: Vec<Allow>,
-    pub(super) recheck: Duration,
-}
-
-/// Reads `[access]`.
-pub(super) fn check(access: &Section<'_>, report: &mut Report<'_>) -> Option<Access> {
-    let allow = allow_list(access, "allow", report);
-    let recheck = access.duration("recheck", report);
-    Some(Access { allow: allow?, recheck: recheck? })
-}
 
 /// Reads a key that lists visitors. An empty list is refused: some read it as "everybody", some as "nobody".
 pub(super) fn allow_list(

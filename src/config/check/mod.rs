@@ -62,20 +62,20 @@ fn config(sections: &Sections<'_>, source: &Source, report: &mut Report<'_>) -> 
     let server = server::check(&sections.one("server"), &limits, report);
     let forge = forge::check(&sections.one("forge"), source, report);
     let features = features::check(&sections.one("features"), report);
-    let access = access::check(&sections.one("access"), report);
+    let allow = access::allow_list(&sections.one("access"), "allow", report);
     let session = session::check(&sections.one("session"), source, report);
     let prefix = server.as_ref().map(|server| server.prefix.as_str());
     let routes = routes::check(sections, prefix, source, report);
     let waits = waits(&limits, report);
     let log = log(&sections.one("log"), report);
 
-    let (server, forge, features, access) = (server?, forge?, features?, access?);
+    let (server, forge, features, allow) = (server?, forge?, features?, allow?);
     let (routes, waits, (store, session)) = (routes?, waits?, session?);
     if forge.settings.url.origin() == server.public_url.origin() {
         let spot = sections.one("server").spot("public_url");
         report.error(&spot, "the forge has this address too", "give each an address of its own");
     }
-    routes::warn_of_wide_tokens(sections, &routes, &access.allow, report);
+    routes::warn_of_wide_tokens(sections, &routes, &allow, report);
     warn_of_idle_flag(sections, features.forge_token_pass_through, &routes, report);
     Some(Config {
         gate: gate::Settings {
@@ -85,11 +85,10 @@ fn config(sections: &Sections<'_>, source: &Source, report: &mut Report<'_>) -> 
             client_id: forge.settings.client_id.clone(),
             scopes: forge.scopes,
             forge_token_pass_through: features.forge_token_pass_through,
-            allow: access.allow,
+            allow,
             routes: routes::rules(&routes),
             session,
             min_ttl: waits.token_min_ttl,
-            recheck: access.recheck,
             wait: waits.wait,
             without_token: features.without_token,
             trusted_proxies: server.trusted_proxies,

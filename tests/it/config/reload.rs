@@ -27,7 +27,6 @@ const CHANGES: &[(&str, &str)] = &[
     ("features.compat", "compat = \"oauth2-proxy\""),
     ("features.reserved_headers", "reserved_headers = [\"X-Mine\"]"),
     ("access.allow", "allow = [\"user:bob\"]"),
-    ("access.recheck", "recheck = \"1m\""),
     ("session.store", "store = \"memory\""),
     ("session.path", "path = \"other.db\""),
     ("session.key", "key = { file = \"other_key\" }"),
@@ -66,21 +65,23 @@ const ALONE_WITHOUT_EFFECT: &[&str] = &["forge.allow_plaintext", "routes.allow_p
 /// [`SMALL`] with one key changed.
 fn changed(key: &str, line: &str) -> String {
     let (part, name) = key.split_once('.').unwrap();
-    let mut text = SMALL.to_owned();
-    for head in ["[features]", "[session]", "[limits]", "[log]"] {
-        text.push_str(&format!("{head}\n"));
+    let head = if part == "routes" { "[[routes]]".to_owned() } else { format!("[{part}]") };
+    let old = format!("{name} = ");
+    let whole = format!("{SMALL}[features]\n[session]\n[limits]\n[log]\n");
+    let mut lines: Vec<&str> = Vec::new();
+    let mut inside = false;
+    for word in whole.lines() {
+        if word.starts_with('[') {
+            inside = word == head;
+        }
+        if !(inside && word.starts_with(&old)) {
+            lines.push(word);
+        }
+        if word == head {
+            lines.push(line);
+        }
     }
-    let head = if part == "routes" { "[[routes]]\n".to_owned() } else { format!("[{part}]\n") };
-    let at = text.find(&head).unwrap() + head.len();
-    let (before, after) = text.split_at(at);
-    let end = after.find("\n[").map_or(after.len(), |end| end + 1);
-    let (section, rest) = after.split_at(end);
-    let kept: String = section
-        .lines()
-        .filter(|line| !line.starts_with(&format!("{name} = ")))
-        .map(|line| format!("{line}\n"))
-        .collect();
-    format!("{before}{line}\n{kept}{rest}")
+    lines.join("\n")
 }
 
 fn desk() -> Desk {
