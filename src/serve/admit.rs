@@ -76,6 +76,7 @@ mod tests {
         Request::get(target).header("Host", "a.example")
     }
 
+    #[expect(clippy::unnecessary_wraps, reason = "compared with what may fail")]
     fn passed(target: &str, host: &str) -> Result<(String, String), Fault> {
         Ok((target.to_owned(), host.to_owned()))
     }
