@@ -13,11 +13,12 @@ mod support;
 
 mod config;
 mod forge_client;
+mod forge_exchanges;
 mod forge_story;
 mod forwarding;
-mod forge_exchanges;
 mod raw_http;
 mod reuse;
 mod serving;
+mod sign_in;
 mod streaming;
 mod upstream_tls;
