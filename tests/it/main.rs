@@ -11,6 +11,7 @@
 
 mod support;
 
+mod browser;
 mod config;
 mod forge_client;
 mod forge_story;
