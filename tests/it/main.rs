@@ -13,6 +13,7 @@
 mod support;
 
 mod cockpit;
+mod browser;
 mod config;
 mod consuming;
 mod forge_client;
