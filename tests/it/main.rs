@@ -12,9 +12,11 @@
 
 mod support;
 
+mod checks;
 mod cockpit;
 mod config;
 mod consuming;
+mod floors;
 mod forge_client;
 mod forge_exchanges;
 mod forge_story;
@@ -24,3 +26,4 @@ mod reuse;
 mod serving;
 mod streaming;
 mod upstream_tls;
+mod words;

@@ -5,6 +5,7 @@ pub mod bare;
 pub mod canned;
 pub mod echo;
 pub mod raw;
+pub mod sources;
 pub mod replay;
 
 use std::time::Duration;
