@@ -12,10 +12,12 @@
 
 mod support;
 
+mod checks;
 mod cockpit;
 mod browser;
 mod config;
 mod consuming;
+mod floors;
 mod forge_client;
 mod forge_exchanges;
 mod forge_story;
@@ -28,3 +30,4 @@ mod serving;
 mod sign_in;
 mod streaming;
 mod upstream_tls;
+mod words;
