@@ -7,8 +7,8 @@ pub mod canned;
 pub mod echo;
 pub mod house;
 pub mod raw;
-pub mod sources;
 pub mod replay;
+pub mod sources;
 
 use std::time::Duration;
 
