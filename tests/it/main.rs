@@ -12,16 +12,16 @@
 
 mod support;
 
-mod cockpit;
 mod browser;
+mod cockpit;
 mod config;
 mod consuming;
 mod forge_client;
+mod forge_contract;
 mod forge_exchanges;
+mod forge_fake;
 mod forge_story;
 mod forwarding;
-mod forge_contract;
-mod forge_fake;
 mod raw_http;
 mod reuse;
 mod serving;
