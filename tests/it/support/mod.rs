@@ -7,6 +7,7 @@ pub mod canned;
 pub mod echo;
 pub mod house;
 pub mod raw;
+pub mod recording;
 pub mod replay;
 pub mod sources;
 
