@@ -452,27 +452,26 @@ impl ForgeKeeper {
                 let offer = Offer { lines, actions: self.sign_in_actions(&target), ..Offer::default() };
                 answer::refuse(reason::SIGNED_OUT, offer, &ticket.asked)
             }
-            // The target of a form or a script is no page to come back to.
-            (Reader::Page | Reader::Program, _) => {
-                let login_url = Some(format!("{}{}", self.terms.origin, self.path("/auth/login")));
-                let actions = self.sign_in_actions("/");
-                let offer = Offer { actions, login_url, ..Offer::default() };
-                let mut refusal = answer::refuse(reason::SIGN_IN_REQUIRED, offer, &ticket.asked);
-                let challenge = format!(
-                    "Cookie realm=\"{}\", form-action=\"{}\"",
-                    self.terms.origin,
-                    self.path("/auth/login")
-                );
-                if let Ok(challenge) = HeaderValue::from_str(&challenge) {
-                    refusal.headers_mut().insert(header::WWW_AUTHENTICATE, challenge);
-                }
-                refusal
-            }
+            (Reader::Page | Reader::Program, _) => self.sign_in_first(&ticket),
         };
         if ticket.odd_cookie && ticket.asked.reader != Reader::Program {
             self.clear_cookie(&mut answer, &self.terms.cookies.names().session);
         }
         Verdict::Answer(Box::new(answer))
+    }
+
+    /// What somebody without a session gets who cannot be sent to the forge: a form, a frame, a script.
+    pub(super) fn sign_in_first(&self, ticket: &Ticket) -> Answer {
+        let login_url = Some(format!("{}{}", self.terms.origin, self.path("/auth/login")));
+        // The target of a form or a script is no page to come back to.
+        let offer = Offer { actions: self.sign_in_actions("/"), login_url, ..Offer::default() };
+        let mut refusal = answer::refuse(reason::SIGN_IN_REQUIRED, offer, &ticket.asked);
+        let challenge =
+            format!("Cookie realm=\"{}\", form-action=\"{}\"", self.terms.origin, self.path("/auth/login"));
+        if let Ok(challenge) = HeaderValue::from_str(&challenge) {
+            refusal.headers_mut().insert(header::WWW_AUTHENTICATE, challenge);
+        }
+        refusal
     }
 
     pub(super) fn sign_in_actions(&self, target: &str) -> Vec<Action> {

@@ -61,11 +61,13 @@ impl ForgeKeeper {
     /// Answers at one of our endpoints.
     pub(super) async fn own(self, own: Own, ticket: Ticket) -> Answer {
         match own {
+            // A picture or a script that points here must not begin sign-ins: ten of them would end all real ones.
+            Own::Login if ticket.asked.reader != Reader::Navigation => self.sign_in_first(&ticket),
             Own::Login => {
                 let target = only(&ticket.query, "return_to").unwrap_or_else(|| "/".to_owned());
                 sign_in::begin(&self, &target, 0, &ticket).await
             }
-            Own::Callback => sign_in::callback(&self, &ticket).await,
+            Own::Callback => sign_in::callback(&self, ticket).await,
             Own::Logout => self.log_out(&ticket).await,
             Own::Whoami => self.whoami(&ticket).await,
         }

@@ -75,7 +75,7 @@ fn redirect_uri(keeper: &ForgeKeeper) -> String {
 #[derive(Debug, PartialEq, Eq)]
 enum Said {
     Code { code: String, state: String, issuer: Option<String> },
-    Error { code: String, state: String },
+    Error { code: String, state: String, issuer: Option<String> },
     Nonsense,
 }
 
@@ -98,34 +98,44 @@ fn read(query: &str) -> Said {
     }
     match found {
         [Some(code), Some(state), None, issuer] if !code.is_empty() => Said::Code { code, state, issuer },
-        [None, Some(state), Some(code), _] => Said::Error { code, state },
+        [None, Some(state), Some(code), issuer] => Said::Error { code, state, issuer },
         _ => Said::Nonsense,
     }
 }
 
 /// Answers the browser that comes back from the forge.
-pub(super) async fn callback(keeper: &ForgeKeeper, ticket: &Ticket) -> Answer {
+pub(super) async fn callback(keeper: &ForgeKeeper, mut ticket: Ticket) -> Answer {
     let (code, state, issuer) = match read(&ticket.query) {
         Said::Nonsense => return refuse(keeper, reason::CALLBACK_MALFORMED, Vec::new(), "/", &ticket.asked),
-        Said::Error { code, state } => (Err(code), state, None),
+        Said::Error { code, state, issuer } => (Err(code), state, issuer),
         Said::Code { code, state, issuer } => (Ok(AuthCode::new(code)), state, issuer),
     };
     let (shared, terms) = (&keeper.shared, &keeper.terms);
     let prefix = &terms.cookies.names().flow_prefix;
     let Some(flow) = flow::find(&state, &ticket.cookies, prefix, &shared.flow_sealer, shared.clock.now())
     else {
-        return stray(keeper, "/", ticket).await;
+        return stray(keeper, "/", &ticket).await;
+    };
+    let comes_from_forge = match shared.forge.answered(issuer.as_deref()).await {
+        Ok(ours) => ours,
+        Err(failed) => {
+            warn!(error = %failed, "a sign-in could not go on");
+            // Nothing was used up: the same address works once the forge is back.
+            return refuse(keeper, unable(&failed), Vec::new(), &flow.return_to, &ticket.asked);
+        }
     };
     let name = flow.cookie_name(prefix);
+    // It ends here, whatever comes of it: nobody below counts it among those under way.
+    ticket.cookies.retain(|cookie| cookie.name != name);
     // The cookie was sealed by us, and still: what is used is checked where it is used.
     let return_to = return_path::checked(&flow.return_to, &terms.settings.public_url, &terms.settings.prefix);
     let mut answer = match code {
-        Err(code) => refused_by_forge(keeper, &code, &return_to, &ticket.asked),
-        Ok(_) if issuer.is_some_and(|issuer| shared.forge.issuer().is_none_or(|ours| *ours != *issuer)) => {
-            warn!("a callback names another issuer");
+        _ if !comes_from_forge => {
+            warn!("a callback names another issuer, or none where the forge promises to");
             refuse(keeper, reason::CALLBACK_MALFORMED, Vec::new(), &return_to, &ticket.asked)
         }
-        Ok(code) => redeem(keeper, flow, code, &return_to, ticket).await,
+        Err(code) => refused_by_forge(keeper, &code, &return_to, &ticket.asked),
+        Ok(code) => redeem(keeper, flow, code, &return_to, &ticket).await,
     };
     keeper.clear_cookie(&mut answer, &name);
     answer
@@ -330,7 +340,7 @@ mod tests {
             ("state=b&code=a&other=1", code("a", "b")),
             (
                 "error=access_denied&state=b&error_description=x",
-                Said::Error { code: "access_denied".to_owned(), state: "b".to_owned() },
+                Said::Error { code: "access_denied".to_owned(), state: "b".to_owned(), issuer: None },
             ),
             ("code=a&state=b&state=b", Said::Nonsense),
             ("code=a&code=a&state=b", Said::Nonsense),
