@@ -24,6 +24,7 @@ mod forwarding;
 mod raw_http;
 mod reuse;
 mod serving;
+mod signatures;
 mod streaming;
 mod upstream_tls;
 mod words;

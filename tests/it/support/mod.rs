@@ -5,8 +5,8 @@ pub mod bare;
 pub mod canned;
 pub mod echo;
 pub mod raw;
-pub mod sources;
 pub mod replay;
+pub mod sources;
 
 use std::time::Duration;
 
