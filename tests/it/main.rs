@@ -16,6 +16,7 @@ mod checks;
 mod cockpit;
 mod config;
 mod consuming;
+mod examples;
 mod floors;
 mod forge_client;
 mod forge_exchanges;
