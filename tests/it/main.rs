@@ -22,6 +22,7 @@ mod forge_client;
 mod forge_exchanges;
 mod forge_story;
 mod forwarding;
+mod papers;
 mod raw_http;
 mod reuse;
 mod serving;
