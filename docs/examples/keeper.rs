@@ -74,7 +74,6 @@ impl SignIn {
                 absolute: Duration::from_hours(24 * 30),
             },
             min_ttl: Duration::from_mins(1),
-            recheck: Duration::from_mins(5),
             wait: Duration::from_secs(5),
             without_token: WithoutToken::Forward,
             trusted_proxies: TrustedPeers::default(),
