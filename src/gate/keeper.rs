@@ -265,8 +265,12 @@ impl Gatekeeper for ForgeKeeper {
             if route.public {
                 return Decision::Now(Verdict::Pass(Injection { forwarded, ..Injection::default() }));
             }
-            return self
-                .later(ticket(forwarded), |keeper, ticket| async move { keeper.stranger(ticket).await });
+            let ticket = ticket(forwarded);
+            // A crowd of strangers costs no task each, except those who are sent to the forge.
+            return match self.refuse_stranger(&ticket) {
+                Some(refusal) => now(refusal),
+                None => self.later(ticket, |keeper, ticket| async move { keeper.stranger(ticket).await }),
+            };
         };
         let at = self.shared.clock.now();
         if let Look::Known(known, look_again) = self.shared.near.look(key, at) {
@@ -442,22 +446,41 @@ impl ForgeKeeper {
 
     /// Somebody without a session on a route that wants one.
     async fn stranger(&self, ticket: Ticket) -> Verdict {
-        let signed_out =
-            ticket.cookies.iter().any(|cookie| cookie.name == self.terms.cookies.names().signed_out);
-        let target = target(&ticket);
-        let mut answer = match (ticket.asked.reader, signed_out) {
-            (Reader::Navigation, false) => sign_in::begin(self, &target, 0, &ticket).await,
-            (Reader::Navigation, true) => {
-                let lines = vec![format!("The forge: {}", self.terms.settings.forge_url)];
-                let offer = Offer { lines, actions: self.sign_in_actions(&target), ..Offer::default() };
-                answer::refuse(reason::SIGNED_OUT, offer, &ticket.asked)
+        Verdict::Answer(Box::new(match self.refuse_stranger(&ticket) {
+            Some(refusal) => refusal,
+            None => {
+                let mut answer = sign_in::begin(self, &target(&ticket), 0, &ticket).await;
+                self.clear_odd_cookie(&mut answer, &ticket);
+                answer
             }
-            (Reader::Page | Reader::Program, _) => self.sign_in_first(&ticket),
+        }))
+    }
+
+    /// The answer to a stranger who is not sent to the forge: who is no navigation, or has signed out on purpose.
+    fn refuse_stranger(&self, ticket: &Ticket) -> Option<Answer> {
+        let names = self.terms.cookies.names();
+        let mut answer = match ticket.asked.reader {
+            Reader::Page | Reader::Program => self.sign_in_first(ticket),
+            Reader::Navigation if ticket.cookies.iter().any(|cookie| cookie.name == names.signed_out) => {
+                let lines = vec![format!("The forge: {}", self.terms.settings.forge_url)];
+                let actions = self.sign_in_actions(&target(ticket));
+                answer::refuse(
+                    reason::SIGNED_OUT,
+                    Offer { lines, actions, ..Offer::default() },
+                    &ticket.asked,
+                )
+            }
+            Reader::Navigation => return None,
         };
+        self.clear_odd_cookie(&mut answer, ticket);
+        Some(answer)
+    }
+
+    /// A session cookie that is none is cleared, but not by the answer to a program: that might be another tab's.
+    fn clear_odd_cookie(&self, answer: &mut Answer, ticket: &Ticket) {
         if ticket.odd_cookie && ticket.asked.reader != Reader::Program {
-            self.clear_cookie(&mut answer, &self.terms.cookies.names().session);
+            self.clear_cookie(answer, &self.terms.cookies.names().session);
         }
-        Verdict::Answer(Box::new(answer))
     }
 
     /// What somebody without a session gets who cannot be sent to the forge: a form, a frame, a script.
