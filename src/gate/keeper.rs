@@ -446,14 +446,12 @@ impl ForgeKeeper {
 
     /// Somebody without a session on a route that wants one.
     async fn stranger(&self, ticket: Ticket) -> Verdict {
-        Verdict::Answer(Box::new(match self.refuse_stranger(&ticket) {
-            Some(refusal) => refusal,
-            None => {
-                let mut answer = sign_in::begin(self, &target(&ticket), 0, &ticket).await;
-                self.clear_odd_cookie(&mut answer, &ticket);
-                answer
-            }
-        }))
+        if let Some(refusal) = self.refuse_stranger(&ticket) {
+            return Verdict::Answer(Box::new(refusal));
+        }
+        let mut answer = sign_in::begin(self, &target(&ticket), 0, &ticket).await;
+        self.clear_odd_cookie(&mut answer, &ticket);
+        Verdict::Answer(Box::new(answer))
     }
 
     /// The answer to a stranger who is not sent to the forge: who is no navigation, or has signed out on purpose.
