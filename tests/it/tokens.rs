@@ -120,7 +120,7 @@ async fn two_browsers_of_one_account_share_one_token_past_the_hour() {
     }
 }
 
-/// Holds: R2.
+/// The core of R2.
 #[tokio::test]
 async fn many_requests_at_expiry_cost_one_renewal_and_carry_its_token() {
     let house = TestHouse::new().await;
@@ -185,6 +185,29 @@ async fn a_grant_that_the_forge_has_ended_leads_to_a_sign_in_and_is_never_tried_
         house.pass_near();
         assert!(token(&seen(&house, &mut two).await).is_some(), "{code}");
     }
+}
+
+/// Holds: R4.
+#[tokio::test]
+async fn a_renewal_that_a_sign_in_has_overtaken_uses_what_the_sign_in_brought() {
+    let house = TestHouse::new().await;
+    let (mut one, mut two) = (house.signed_in("alice").await, house.browser());
+    house.clock.advance(Duration::from_hours(1));
+    let gate = Gate::closed();
+    house.forge.break_next(Endpoint::Token, Fault::Wait(gate.clone()), 1);
+    let url = house.at("/");
+    let mut waiting = one.clone();
+    let visit = tokio::spawn(async move { waiting.navigate(&url).await.status() });
+    soon("the renewal", gate.reached(1)).await;
+    // While the forge has not looked at it yet, a sign-in elsewhere makes its refresh token worthless.
+    assert_eq!(house.sign_in(&mut two, "/", "alice").await.text(), "app");
+    let new = token(&house.echo.seen()[1]).unwrap();
+    gate.open();
+    assert_eq!(visit.await.unwrap(), 200);
+    let refused = house.forge.seen().iter().filter(|seen| seen.status == Some(400)).count();
+    assert_eq!((refused, house.forge.count(Endpoint::Token)), (1, 3));
+    assert_eq!(token(&house.echo.seen()[2]).unwrap(), new);
+    assert_eq!(token(&seen(&house, &mut one).await).unwrap(), new);
 }
 
 /// What a renewal can meet that says nothing about the grant. The last is R5's: the operator's fault.
@@ -303,7 +326,7 @@ async fn an_exchange_goes_on_when_its_client_leaves() {
     assert_eq!(house.forge.count(Endpoint::Token), 3);
 }
 
-/// Holds: R11.
+/// The first half of R11.
 #[tokio::test]
 async fn a_session_that_signs_out_during_a_renewal_stays_gone() {
     let house = TestHouse::new().await;
