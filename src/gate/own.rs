@@ -113,7 +113,9 @@ impl ForgeKeeper {
         self.shared.near.end(key);
         let ended = vault.remove_sessions_of(owner).await.is_ok();
         if !ended {
-            all.iter().for_each(|(session, _)| self.shared.near.revive(*session));
+            for (session, _) in &all {
+                self.shared.near.revive(*session);
+            }
         }
         ended
     }

@@ -443,7 +443,7 @@ async fn a_row_that_cannot_be_read_leads_to_one_clean_sign_in() {
     assert_eq!((page.status(), page.url), (200, house.at("/wanted")));
 }
 
-/// Holds: S9.
+/// Holds: S9 (there is one format so far).
 #[tokio::test]
 async fn a_restart_keeps_everybody_signed_in_and_a_sign_in_under_way_alive() {
     let house = TestHouse::start(Plan { store: "sqlite", ..Plan::default() }).await;

@@ -120,7 +120,7 @@ async fn two_browsers_of_one_account_share_one_token_past_the_hour() {
     }
 }
 
-/// The core of R2.
+/// Holds: R2 (its core).
 #[tokio::test]
 async fn many_requests_at_expiry_cost_one_renewal_and_carry_its_token() {
     let house = TestHouse::new().await;
@@ -326,7 +326,7 @@ async fn an_exchange_goes_on_when_its_client_leaves() {
     assert_eq!(house.forge.count(Endpoint::Token), 3);
 }
 
-/// The first half of R11.
+/// Holds: R11 (its first half).
 #[tokio::test]
 async fn a_session_that_signs_out_during_a_renewal_stays_gone() {
     let house = TestHouse::new().await;
