@@ -42,6 +42,8 @@ pub(super) enum Failed {
     Misconfigured,
     /// The store cannot say for now.
     StoreDown,
+    /// The store could not even be told that the state is used: nothing was sent to the forge.
+    NotBegun,
 }
 
 impl From<StoreError> for Failed {

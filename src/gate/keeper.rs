@@ -225,7 +225,10 @@ impl Gatekeeper for ForgeKeeper {
         let forwarded = forwarded(head, &scrubbed, terms);
         let (session, odd_cookie) = match &scrubbed.session {
             SessionCookie::Absent => (None, false),
-            SessionCookie::Odd => (None, true),
+            SessionCookie::Odd => {
+                warn!(request_id = ?asked.request_id, "odd_session_cookie");
+                (None, true)
+            }
             SessionCookie::One(text) => {
                 let id = SessionId::parse(text.as_bytes());
                 (id.as_ref().map(SessionId::key), id.is_none())
@@ -404,9 +407,12 @@ impl ForgeKeeper {
             if let Some(flight) = renew::start(&self.shared, known.session.owner(), self.law()) {
                 drop(tokio::time::timeout(settings.wait, flight.landed()).await);
             }
-            if let Look::Known(renewed, _) = self.shared.near.look(key, self.shared.clock.now()) {
-                known = renewed;
-            }
+            // What was known before the wait may be over by now: signed out, or too old to count.
+            known = match self.known(key).await {
+                Ok(Some(known)) => known,
+                Ok(None) => return self.unknown_session(ticket).await,
+                Err(()) => return refused(reason::STORE_UNAVAILABLE, Offer::default(), &ticket.asked),
+            };
             judgement = judge(settings, route, ticket.form, &known, self.shared.clock.now(), true);
         }
         match judgement {

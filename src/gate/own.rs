@@ -78,6 +78,8 @@ impl ForgeKeeper {
             let everywhere = only(&ticket.query, "everywhere").as_deref() == Some("true");
             let ended = if everywhere { self.end_all(key).await } else { self.end(key).await };
             if !ended {
+                // What the visitor is told is that nothing has happened, so nothing has: he can try again.
+                self.shared.near.revive(key);
                 return answer::refuse(reason::STORE_UNAVAILABLE, Offer::default(), &ticket.asked);
             }
             info!(session = %key, everywhere, "signed out");
@@ -109,7 +111,13 @@ impl ForgeKeeper {
             self.shared.near.end(*session);
         }
         self.shared.near.end(key);
-        vault.remove_sessions_of(owner).await.is_ok()
+        let ended = vault.remove_sessions_of(owner).await.is_ok();
+        if !ended {
+            for (session, _) in &all {
+                self.shared.near.revive(*session);
+            }
+        }
+        ended
     }
 
     async fn whoami(&self, ticket: &Ticket) -> Answer {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use http::header;
-use tracing::{info, warn};
+use tracing::{error, info, warn};
 
 use crate::base::secret::AuthCode;
 use crate::forge::api::Authorization;
@@ -116,38 +116,42 @@ pub(super) async fn callback(keeper: &ForgeKeeper, mut ticket: Ticket) -> Answer
     else {
         return stray(keeper, "/", &ticket).await;
     };
+    // The cookie was sealed by us, and still: what is used is checked where it is used.
+    let return_to = return_path::checked(&flow.return_to, &terms.settings.public_url, &terms.settings.prefix);
     let comes_from_forge = match shared.forge.answered(issuer.as_deref()).await {
         Ok(ours) => ours,
         Err(failed) => {
             warn!(error = %failed, "a sign-in could not go on");
             // Nothing was used up: the same address works once the forge is back.
-            return refuse(keeper, unable(&failed), Vec::new(), &flow.return_to, &ticket.asked);
+            return refuse(keeper, unable(&failed), Vec::new(), &return_to, &ticket.asked);
         }
     };
     let name = flow.cookie_name(prefix);
     // It ends here, whatever comes of it: nobody below counts it among those under way.
     ticket.cookies.retain(|cookie| cookie.name != name);
-    // The cookie was sealed by us, and still: what is used is checked where it is used.
-    let return_to = return_path::checked(&flow.return_to, &terms.settings.public_url, &terms.settings.prefix);
     let mut answer = match code {
         _ if !comes_from_forge => {
             warn!("a callback names another issuer, or none where the forge promises to");
             refuse(keeper, reason::CALLBACK_MALFORMED, Vec::new(), &return_to, &ticket.asked)
         }
         Err(code) => refused_by_forge(keeper, &code, &return_to, &ticket.asked),
-        Ok(code) => redeem(keeper, flow, code, &return_to, &ticket).await,
+        Ok(code) => match redeem(keeper, flow, code, &return_to, &ticket).await {
+            Ok(answer) => answer,
+            Err(untouched) => return untouched,
+        },
     };
     keeper.clear_cookie(&mut answer, &name);
     answer
 }
 
+/// Exchanges the code. `Err`: nothing was used up, so the same address works once the store is back.
 async fn redeem(
     keeper: &ForgeKeeper,
     flow: Flow,
     code: AuthCode,
     return_to: &str,
     ticket: &Ticket,
-) -> Answer {
+) -> Result<Answer, Answer> {
     let (shared, settings) = (&keeper.shared, &keeper.terms.settings);
     let restarts = flow.restarts;
     let terms = exchange::Terms {
@@ -161,12 +165,17 @@ async fn redeem(
     // A double click joins the exchange; whoever comes after its end finds the state used.
     let flight = shared.exchanges.join(&shared.tasks, digest(flow.state.expose()), || async move {
         let now = work.clock.now();
-        if !work.vault.claim(&flow.state, now, now.plus(flow::LIFE)).await? {
-            return Err(Failed::Used);
+        match work.vault.claim(&flow.state, now, now.plus(flow::LIFE)).await {
+            Ok(true) => {}
+            Ok(false) => return Err(Failed::Used),
+            Err(failed) => {
+                error!(error = %failed, "the session store failed before a sign-in");
+                return Err(Failed::NotBegun);
+            }
         }
         exchange::run(&work, &terms, flow, code).await.map(Arc::new)
     });
-    match flight.landed().await.unwrap_or(Err(Failed::StoreDown)) {
+    Ok(match flight.landed().await.unwrap_or(Err(Failed::StoreDown)) {
         Ok(opened) => land(keeper, &opened, return_to, ticket).await,
         Err(Failed::Used) => stray(keeper, return_to, ticket).await,
         Err(Failed::Crossed) if has_session(keeper, ticket).await => {
@@ -179,11 +188,15 @@ async fn redeem(
                 Failed::Refused => reason::SIGN_IN_FAILED,
                 Failed::ForgeDown => reason::FORGE_UNAVAILABLE,
                 Failed::Misconfigured => reason::FORGE_MISCONFIGURED,
-                Failed::StoreDown => reason::STORE_UNAVAILABLE,
+                Failed::StoreDown | Failed::NotBegun => reason::STORE_UNAVAILABLE,
             };
-            refuse(keeper, reason, Vec::new(), return_to, &ticket.asked)
+            let refusal = refuse(keeper, reason, Vec::new(), return_to, &ticket.asked);
+            if failed == Failed::NotBegun {
+                return Err(refusal);
+            }
+            refusal
         }
-    }
+    })
 }
 
 fn digest(state: &str) -> [u8; 32] {
