@@ -58,10 +58,24 @@ fn headings(text: &str) -> impl Iterator<Item = &str> {
 
 /// Whether a file defines this item: a function, type, constant, module or field.
 fn defines(text: &str, name: &str) -> bool {
-    let begins = ["fn ", "struct ", "enum ", "trait ", "const ", "static ", "type ", "mod ", "macro_rules! ", "pub ", "    "];
+    let begins = [
+        "fn ",
+        "struct ",
+        "enum ",
+        "trait ",
+        "const ",
+        "static ",
+        "type ",
+        "mod ",
+        "macro_rules! ",
+        "pub ",
+        "\n    ",
+    ];
     text.match_indices(name).any(|(at, _)| {
         let (before, after) = text.split_at(at);
-        let whole = !after.get(name.len()..).is_some_and(|rest| rest.starts_with(|c: char| c.is_alphanumeric() || c == '_'));
+        let whole = !after
+            .get(name.len()..)
+            .is_some_and(|rest| rest.starts_with(|c: char| c.is_alphanumeric() || c == '_'));
         whole && begins.iter().any(|begin| before.ends_with(begin))
     })
 }
@@ -80,14 +94,20 @@ fn each_link_leads_to_a_file_and_each_name_is_found_in_it() {
                 wrong.push(format!("{}: {target} is not there", paper.path));
                 continue;
             }
-            if !fragment.is_empty() && !headings(&sources::file(&path).text).any(|heading| anchor(heading) == fragment) {
+            if !fragment.is_empty()
+                && !headings(&sources::file(&path).text).any(|heading| anchor(heading) == fragment)
+            {
                 wrong.push(format!("{}: {path} has no heading {fragment}", paper.path));
             }
-            let Some(item) = label.strip_prefix('`').and_then(|label| label.strip_suffix('`')) else { continue };
+            let Some(item) = label.strip_prefix('`').and_then(|label| label.strip_suffix('`')) else {
+                continue;
+            };
             if path.ends_with(".rs") && !item.contains(['/', '.']) {
                 let text = sources::file(&path).text;
                 let names = item.trim_end_matches("()").split("::");
-                for name in names.filter(|name| !defines(&text, name) && !text.contains(&format!("impl {name}"))) {
+                for name in
+                    names.filter(|name| !defines(&text, name) && !text.contains(&format!("impl {name}")))
+                {
                     wrong.push(format!("{}: {path} does not define {name}", paper.path));
                 }
             }
@@ -99,16 +119,21 @@ fn each_link_leads_to_a_file_and_each_name_is_found_in_it() {
 #[test]
 fn each_section_on_the_forge_that_the_code_cites_is_there() {
     let forgejo = sources::file("docs/FORGEJO.md").text;
-    let numbers: BTreeSet<&str> =
-        headings(&forgejo).filter_map(|heading| heading.split(' ').next()).map(|number| number.trim_end_matches('.')).collect();
+    let numbers: BTreeSet<&str> = headings(&forgejo)
+        .filter_map(|heading| heading.split(' ').next())
+        .map(|number| number.trim_end_matches('.'))
+        .collect();
     let mut wrong = Vec::new();
     let mut cited = 0;
-    for source in sources::files("src", &[".rs"]).iter().chain(&sources::files("tests", &[".rs"])).chain(&papers()) {
+    for source in
+        sources::files("src", &[".rs"]).iter().chain(&sources::files("tests", &[".rs"])).chain(&papers())
+    {
         // A line may break between the name and the number.
         let text = source.text.replace("\n/// ", " ").replace("\n//! ", " ").replace("\n    /// ", " ");
         for (at, _) in text.match_indices("FORGEJO.md ").chain(text.match_indices("forgejo.md ")) {
             let rest = text.get(at + "FORGEJO.md ".len()..).unwrap_or_default();
-            let number = rest.split(|c: char| !c.is_ascii_digit() && c != '.').next().unwrap().trim_end_matches('.');
+            let number =
+                rest.split(|c: char| !c.is_ascii_digit() && c != '.').next().unwrap().trim_end_matches('.');
             if number.starts_with(|c: char| c.is_ascii_digit()) {
                 cited += 1;
                 if !numbers.contains(number) {
@@ -124,11 +149,16 @@ fn each_section_on_the_forge_that_the_code_cites_is_there() {
 /// A law is named in backticks, as a sentence of at least four words.
 #[test]
 fn each_law_of_the_forge_that_is_named_is_in_the_contract_and_the_other_way_round() {
-    let contract: String =
-        sources::files("src/forge", &[".rs"]).iter().filter(|source| source.path.contains("contract")).map(|source| source.text.clone()).collect();
+    let contract: String = sources::files("src/forge", &[".rs"])
+        .iter()
+        .filter(|source| source.path.contains("contract"))
+        .map(|source| source.text.clone())
+        .collect();
     let mut wrong = Vec::new();
     let mut named = BTreeSet::new();
-    for paper in papers().iter().filter(|paper| paper.path.contains("FORGEJO") || paper.path.contains("decisions")) {
+    for paper in
+        papers().iter().filter(|paper| paper.path.contains("FORGEJO") || paper.path.contains("decisions"))
+    {
         for law in paper.text.split('`').filter(|word| is_sentence(word)) {
             named.insert(law.to_owned());
             if !contract.contains(&format!("fn {law}(")) {
@@ -136,7 +166,9 @@ fn each_law_of_the_forge_that_is_named_is_in_the_contract_and_the_other_way_roun
             }
         }
     }
-    for line in contract.lines().filter(|line| line.trim_start().starts_with("pub(super) async fn ") && line.contains("lab: &Lab) -> Law {")) {
+    for line in contract.lines().filter(|line| {
+        line.trim_start().starts_with("pub(super) async fn ") && line.contains("lab: &Lab) -> Law {")
+    }) {
         let law = line.trim_start().trim_start_matches("pub(super) async fn ").split('(').next().unwrap();
         if !named.contains(law) {
             wrong.push(format!("docs/FORGEJO.md: says nothing of the law {law}"));
@@ -146,7 +178,8 @@ fn each_law_of_the_forge_that_is_named_is_in_the_contract_and_the_other_way_roun
 }
 
 fn is_sentence(word: &str) -> bool {
-    word.matches('_').count() >= 3 && word.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_')
+    word.matches('_').count() >= 3
+        && word.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_')
 }
 
 /// The strings of a constant list of a source.
@@ -181,7 +214,11 @@ fn check_part(paper: &mut String, path: &str, name: &str, wanted: &str) {
         std::fs::write(sources::root().join(path), &*paper).unwrap();
         return;
     }
-    assert_eq!(paper.get(from..to), Some(wanted), "{path}, part {name}: run HERO_TEST_WRITE=1 cargo test --test it papers");
+    assert_eq!(
+        paper.get(from..to),
+        Some(wanted),
+        "{path}, part {name}: run HERO_TEST_WRITE=1 cargo test --test it papers"
+    );
 }
 
 /// Statuses by the names that the http crate gives them.
@@ -213,7 +250,11 @@ fn faults() -> BTreeMap<String, u16> {
         let code: String = source.code().map(|(_, line)| format!("{line}\n")).collect();
         for made in code.split("StatusCode::").skip(1) {
             let name = made.split(|c: char| !c.is_ascii_uppercase() && c != '_').next().unwrap();
-            let behind = made.get(name.len()..).unwrap().trim_start_matches([',', ' ', '\n']).trim_start_matches("reason: ");
+            let behind = made
+                .get(name.len()..)
+                .unwrap()
+                .trim_start_matches([',', ' ', '\n'])
+                .trim_start_matches("reason: ");
             if let Some(code) = behind.strip_prefix('"').and_then(|rest| rest.split('"').next()) {
                 faults.insert(code.to_owned(), status(name));
             }
@@ -224,7 +265,9 @@ fn faults() -> BTreeMap<String, u16> {
 
 /// The rows of the tables of a document, each as its cells.
 fn table_rows(text: &str) -> impl Iterator<Item = Vec<&str>> {
-    text.lines().filter(|line| line.starts_with("| `")).map(|line| line.trim_matches('|').split(" | ").map(str::trim).collect())
+    text.lines()
+        .filter(|line| line.starts_with("| `"))
+        .map(|line| line.trim_matches('|').split(" | ").map(str::trim).collect())
 }
 
 #[test]
@@ -297,13 +340,15 @@ fn the_readmes_features_are_those_of_the_manifest() {
     let features: BTreeSet<String> = manifest["features"].as_table().unwrap().keys().cloned().collect();
     let readme = sources::file("README.md").text;
     let section = readme.split("## Features").nth(1).unwrap().split("\n## ").next().unwrap();
-    let listed: BTreeSet<String> = table_rows(section).map(|cells| cells[0].trim_matches('`').to_owned()).collect();
+    let listed: BTreeSet<String> =
+        table_rows(section).map(|cells| cells[0].trim_matches('`').to_owned()).collect();
     assert_eq!(listed, features);
 }
 
 /// The code block of a document that stands behind a mark.
 fn block<'a>(paper: &'a str, opening: &str) -> &'a str {
-    let block = paper.split(&format!("```{opening}\n")).nth(1).unwrap_or_else(|| panic!("no block {opening}"));
+    let block =
+        paper.split(&format!("```{opening}\n")).nth(1).unwrap_or_else(|| panic!("no block {opening}"));
     block.split("```").next().unwrap()
 }
 
@@ -313,7 +358,10 @@ fn the_code_in_the_documents_is_the_code_of_the_examples() {
     assert_eq!(block(&embedding, "rust,keeper"), sources::file("docs/examples/keeper.rs").text);
     // Ten lines of a document are lines of an example, in their order.
     let readme = sources::file("README.md").text;
-    for (path, code) in [("docs/examples/axum.rs", block(&embedding, "rust,axum")), ("docs/examples/plain.rs", block(&readme, "rust,plain"))] {
+    for (path, code) in [
+        ("docs/examples/axum.rs", block(&embedding, "rust,axum")),
+        ("docs/examples/plain.rs", block(&readme, "rust,plain")),
+    ] {
         let example = sources::file(path).text;
         let mut lines = example.lines().map(str::trim);
         for line in code.lines().map(str::trim).filter(|line| !line.is_empty()) {
@@ -349,5 +397,18 @@ fn the_readme_has_the_two_commands() {
         assert!(readme.lines().any(|line| line.trim() == command), "{command}");
     }
     let ci = sources::file(".ci/run").text;
-    assert!(ci.contains("cargo test --no-fail-fast") || ci.contains("cargo test\n"), "what CI runs is what the README says");
+    assert!(
+        ci.contains("cargo test --no-fail-fast") || ci.contains("cargo test\n"),
+        "what CI runs is what the README says"
+    );
+}
+
+#[test]
+fn a_name_counts_where_it_is_defined_and_not_where_it_is_mentioned() {
+    let text = "/// See [`begin`] and land.\npub(super) async fn land(x: u8) {}\npub struct Flow<T>(T);\nenum E {\n    One,\n}\n";
+    let found = ["land", "Flow", "One", "begin", "lan", "Flo"].map(|name| defines(text, name));
+    assert_eq!(found, [true, true, true, false, false, false]);
+    assert_eq!(links("a [`b`](c/d.rs) [e](f#g)"), [("`b`", "c/d.rs"), ("e", "f#g")]);
+    assert_eq!(resolve("docs/decisions/x.md", "../../src/lib.rs"), "src/lib.rs");
+    assert_eq!(anchor("9. The fake, and more"), "9-the-fake-and-more");
 }
