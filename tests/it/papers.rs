@@ -69,7 +69,7 @@ fn defines(text: &str, name: &str) -> bool {
         "mod ",
         "macro_rules! ",
         "pub ",
-        "    ",
+        "\n    ",
     ];
     text.match_indices(name).any(|(at, _)| {
         let (before, after) = text.split_at(at);
@@ -401,4 +401,14 @@ fn the_readme_has_the_two_commands() {
         ci.contains("cargo test --no-fail-fast") || ci.contains("cargo test\n"),
         "what CI runs is what the README says"
     );
+}
+
+#[test]
+fn a_name_counts_where_it_is_defined_and_not_where_it_is_mentioned() {
+    let text = "/// See [`begin`] and land.\npub(super) async fn land(x: u8) {}\npub struct Flow<T>(T);\nenum E {\n    One,\n}\n";
+    let found = ["land", "Flow", "One", "begin", "lan", "Flo"].map(|name| defines(text, name));
+    assert_eq!(found, [true, true, true, false, false, false]);
+    assert_eq!(links("a [`b`](c/d.rs) [e](f#g)"), [("`b`", "c/d.rs"), ("e", "f#g")]);
+    assert_eq!(resolve("docs/decisions/x.md", "../../src/lib.rs"), "src/lib.rs");
+    assert_eq!(anchor("9. The fake, and more"), "9-the-fake-and-more");
 }
