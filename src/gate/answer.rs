@@ -3,7 +3,6 @@
 use bytes::Bytes;
 use http::header::{self, HeaderName, HeaderValue};
 use http::{Response, StatusCode};
-use http_body_util::Full;
 use serde_json::json;
 
 use crate::gate::pages::{Action, POLICY, Page};
@@ -32,7 +31,7 @@ pub(super) struct Offer {
 /// An answer with nothing but the headers that all of ours have.
 /// **Source**: RFC 9111 §5.2.2.5; RFC 9700 §4.2, §4.16.
 fn bare(status: StatusCode, body: Bytes, asked: &Asked) -> Answer {
-    let mut answer = Response::new(Full::new(body));
+    let mut answer = Response::new(body);
     *answer.status_mut() = status;
     let policy = HeaderValue::from_str(&POLICY).unwrap_or(HeaderValue::from_static("default-src 'none'"));
     let fixed = [

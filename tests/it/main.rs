@@ -12,16 +12,22 @@
 
 mod support;
 
+mod checks;
 mod cockpit;
+mod browser;
 mod config;
 mod consuming;
+mod floors;
 mod forge_client;
 mod forge_exchanges;
 mod forge_story;
 mod forwarding;
+mod forge_contract;
+mod forge_fake;
 mod raw_http;
 mod reuse;
 mod serving;
 mod sign_in;
 mod streaming;
 mod upstream_tls;
+mod words;

@@ -7,6 +7,7 @@ pub mod canned;
 pub mod echo;
 pub mod house;
 pub mod raw;
+pub mod sources;
 pub mod replay;
 
 use std::time::Duration;
