@@ -12,18 +12,19 @@
 
 mod support;
 
+mod browser;
 mod checks;
 mod cockpit;
-mod browser;
 mod config;
 mod consuming;
 mod floors;
 mod forge_client;
+mod forge_contract;
 mod forge_exchanges;
+mod forge_fake;
 mod forge_story;
 mod forwarding;
-mod forge_contract;
-mod forge_fake;
+mod headers;
 mod raw_http;
 mod reuse;
 mod serving;
