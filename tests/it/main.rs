@@ -32,6 +32,7 @@ mod forge_story;
 mod forwarding;
 mod id_token;
 mod papers;
+mod headers;
 mod raw_http;
 mod reuse;
 mod serving;
