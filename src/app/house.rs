@@ -13,6 +13,7 @@ use crate::app::front::{Front, Stack};
 use crate::app::vault::{self, VaultError};
 use crate::base::clock::{Clock, SystemClock};
 use crate::base::entropy::{Entropy, OsEntropy};
+use crate::base::seal::KeyRing;
 use crate::config::Config;
 use crate::config::change::{self, NeedsRestart};
 use crate::forge::api::ForgeOauth;
@@ -77,6 +78,20 @@ impl House {
     /// [`StartError`]
     pub fn build(config: Config, seams: Seams, handle: Handle) -> Result<Self, StartError> {
         let (store, keys) = vault::open(&config.store, &seams.entropy)?;
+        Self::with_store(config, seams, handle, store, keys)
+    }
+
+    /// Builds the house on a store that is open already, instead of the one that the configuration names.
+    ///
+    /// # Errors
+    /// [`StartError`]
+    pub fn with_store(
+        config: Config,
+        seams: Seams,
+        handle: Handle,
+        store: Arc<dyn SessionStore>,
+        keys: KeyRing,
+    ) -> Result<Self, StartError> {
         let forge: Arc<dyn ForgeOauth> =
             Arc::new(HttpForge::new(config.forge.clone(), Arc::clone(&seams.clock))?);
         let ports = Ports {

@@ -22,5 +22,6 @@ mod forwarding;
 mod raw_http;
 mod reuse;
 mod serving;
+mod sign_in;
 mod streaming;
 mod upstream_tls;

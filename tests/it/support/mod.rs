@@ -2,8 +2,10 @@
 #![allow(dead_code, reason = "not each helper is used by each test")]
 
 pub mod bare;
+pub mod browser;
 pub mod canned;
 pub mod echo;
+pub mod house;
 pub mod raw;
 pub mod replay;
 
