@@ -3,7 +3,6 @@
 use bytes::Bytes;
 use http::header::{self, HeaderName, HeaderValue};
 use http::{Response, StatusCode};
-use http_body_util::Full;
 use serde_json::json;
 
 use crate::gate::pages::{Action, POLICY, Page};
@@ -32,7 +31,7 @@ pub(super) struct Offer {
 /// An answer with nothing but the headers that all of ours have.
 /// **Source**: RFC 9111 §5.2.2.5; RFC 9700 §4.2, §4.16.
 fn bare(status: StatusCode, body: Bytes, asked: &Asked) -> Answer {
-    let mut answer = Response::new(Full::new(body));
+    let mut answer = Response::new(body);
     *answer.status_mut() = status;
     let policy = HeaderValue::from_str(&POLICY).unwrap_or(HeaderValue::from_static("default-src 'none'"));
     let fixed = [
@@ -91,8 +90,11 @@ pub(super) fn explain(
                 "type": format!("urn:hero-proxy:{code}"), "title": title, "status": status.as_u16(), "detail": advice,
                 "reason": code, "request_id": request_id,
             });
-            if let (Some(members), Some(login_url)) = (problem.as_object_mut(), offer.login_url) {
-                members.insert("login_url".to_owned(), login_url.into());
+            if let Some(members) = problem.as_object_mut() {
+                let further = [("login_url", offer.login_url), ("user", offer.who)];
+                members.extend(
+                    further.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?.into()))),
+                );
             }
             typed(status, "application/problem+json", problem.to_string(), asked)
         }

@@ -75,8 +75,8 @@ impl<R> GateBody<R> {
         Self { side: Side::Theirs { inner } }
     }
 
-    pub(crate) fn ours(inner: Full<Bytes>) -> Self {
-        Self { side: Side::Ours { inner } }
+    pub(crate) fn ours(whole: Bytes) -> Self {
+        Self { side: Side::Ours { inner: Full::new(whole) } }
     }
 }
 

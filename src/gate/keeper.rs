@@ -23,7 +23,7 @@ use crate::forge::api::ForgeOauth;
 use crate::gate::answer::{self, Offer};
 use crate::gate::exchange::{Failed, Opened};
 use crate::gate::flight::Flights;
-use crate::gate::judge::{Behind, Judgement, judge};
+use crate::gate::judge::{ASK_AGAIN, Behind, Judgement, judge};
 use crate::gate::near::{Known, Look, Near, NearAccount, NearSession};
 use crate::gate::own::Own;
 use crate::gate::pages::Action;
@@ -75,6 +75,8 @@ pub(super) struct Shared {
     pub exchanges: Flights<[u8; 32], Result<Arc<Opened>, Failed>>,
     /// Accounts whose renewal failed a moment ago, and until when they rest.
     pub rests: Cache<AccountKey, Timestamp>,
+    /// Accounts whose scope was asked for a moment ago, and until when nobody asks again.
+    asks: Cache<AccountKey, Timestamp>,
 }
 
 /// What a look at the store brings: somebody, nobody, or no answer.
@@ -119,7 +121,8 @@ impl ForgeKeeper {
             loads: Flights::default(),
             renewals: Flights::default(),
             exchanges: Flights::default(),
-            rests: Cache::builder().max_capacity(100_000).time_to_live(Duration::from_mins(1)).build(),
+            rests: rests(),
+            asks: rests(),
         };
         Ok(Self { terms: Arc::new(terms(settings)?), shared: Arc::new(shared) })
     }
@@ -147,6 +150,10 @@ impl ForgeKeeper {
     pub async fn sweep(&self) -> Result<u64, StoreError> {
         self.shared.vault.sweep(self.shared.clock.now()).await
     }
+}
+
+fn rests() -> Cache<AccountKey, Timestamp> {
+    Cache::builder().max_capacity(100_000).time_to_live(Duration::from_mins(1)).build()
 }
 
 fn terms(settings: Settings) -> Result<Terms, UnsafeOrigin> {
@@ -412,20 +419,24 @@ impl ForgeKeeper {
             Judgement::NoToken | Judgement::Renew => {
                 refused(reason::TOKEN_UNAVAILABLE, Offer::default(), &ticket.asked)
             }
-            Judgement::SignIn => {
-                if known.session.has_ended(self.shared.clock.now(), settings.session.idle) {
-                    self.end(key).await;
-                }
+            Judgement::SignIn if known.session.has_ended(self.shared.clock.now(), settings.session.idle) => {
+                self.end(key).await;
                 self.unknown_session(ticket).await
             }
+            // The account's grant is dead. A sign-in in another browser brings this session back, so its cookie stays.
+            Judgement::SignIn => self.without_session(ticket).await,
         }
     }
 
     async fn unknown_session(&self, mut ticket: Ticket) -> Verdict {
+        ticket.odd_cookie = true;
+        self.without_session(ticket).await
+    }
+
+    async fn without_session(&self, ticket: Ticket) -> Verdict {
         if self.terms.settings.routes.find(&ticket.path).is_some_and(|route| route.public) {
             return Verdict::Pass(Injection { forwarded: ticket.forwarded, ..Injection::default() });
         }
-        ticket.odd_cookie = true;
         self.stranger(ticket).await
     }
 
@@ -500,7 +511,9 @@ impl ForgeKeeper {
     /// Work that a passing request starts and does not wait for.
     fn behind(&self, known: &Known, behind: Behind, at: Timestamp) {
         let (shared, account) = (&self.shared, known.session.account);
-        if known.session.is_due_for_touch(at, TOUCH) {
+        // Of a session that idles out sooner than that, each quarter of its idle life.
+        let interval = TOUCH.min(self.terms.settings.session.idle / 4);
+        if known.session.is_due_for_touch(at, interval) {
             let (shared, key) = (Arc::clone(shared), known.session.key);
             drop(self.shared.tasks.spawn(async move {
                 if let Err(failed) = shared.vault.touch_session(key, at).await {
@@ -514,9 +527,8 @@ impl ForgeKeeper {
             Behind::AskScope => {
                 let (shared, scope, law) = (Arc::clone(shared), self.terms.scope.clone(), self.law());
                 let owner = known.session.owner().clone();
-                if !self.shared.rests.contains_key(&account) {
-                    let until = at.plus(crate::gate::judge::ASK_AGAIN);
-                    self.shared.rests.insert(account, until);
+                if self.shared.asks.get(&account).is_none_or(|until| until <= at) {
+                    self.shared.asks.insert(account, at.plus(ASK_AGAIN));
                     drop(self.shared.tasks.spawn(async move {
                         if let Err(failed) = renew::ask_scope(&shared, &owner, &scope, law).await {
                             warn!(error = %failed, "the session store failed while a scope was asked for");

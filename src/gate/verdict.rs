@@ -3,14 +3,13 @@
 use bytes::Bytes;
 use http::request::Parts;
 use http::{HeaderValue, Response};
-use http_body_util::Full;
 
 use crate::base::fault::Fault;
 use crate::wire::inject::Injection;
 use crate::wire::scrub::{ScrubRules, Scrubbed};
 
-/// An answer that the gate gives itself.
-pub type Answer = Response<Full<Bytes>>;
+/// An answer that the gate gives itself, whole.
+pub type Answer = Response<Bytes>;
 
 /// May this request go on?
 #[derive(Debug)]

@@ -1,7 +1,12 @@
 //! The house on real sockets: one binary, a module per subject.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests and their support code")]
 #![allow(clippy::indexing_slicing, clippy::missing_panics_doc, reason = "tests and their support code")]
-#![allow(clippy::pedantic, clippy::large_futures, reason = "tests may be plain")]
+#![allow(
+    clippy::pedantic,
+    clippy::large_futures,
+    clippy::explicit_write,
+    reason = "tests may be plain, and skips are told on stderr"
+)]
 #![allow(clippy::disallowed_methods, reason = "tests may spawn and may read what they were told")]
 #![allow(
     missing_docs,
@@ -12,11 +17,16 @@
 
 mod support;
 
+mod browser;
+mod checks;
 mod cockpit;
 mod config;
 mod consuming;
+mod floors;
 mod forge_client;
+mod forge_contract;
 mod forge_exchanges;
+mod forge_fake;
 mod forge_story;
 mod forwarding;
 mod raw_http;
@@ -25,3 +35,4 @@ mod serving;
 mod sign_in;
 mod streaming;
 mod upstream_tls;
+mod words;

@@ -6,9 +6,9 @@ use serde_json::json;
 use super::ask::Ask;
 use super::page::{Html, text};
 use super::reply::{Answer, Reply};
+use super::rows::{Hashed, WebSession};
 use super::server::Forge;
 use super::visitor::{self, CHANGE_PASSWORD, admit, check_form, destination, form_guard};
-use super::world::{Hashed, WebSession};
 
 /// Shortest password, in bytes (`MIN_PASSWORD_LENGTH`).
 pub(super) const SHORTEST_PASSWORD: usize = 8;

@@ -11,10 +11,10 @@ use super::json_body::{Members, invalid};
 use super::names;
 use super::power::is_word;
 use super::reply::{Answer, Reply};
+use super::rows::{Hashed, Kind, PersonalToken, User};
 use super::server::Forge;
 use super::settings::FakeVersion;
 use super::tokens::put;
-use super::world::{Hashed, Kind, PersonalToken, User};
 
 pub(super) fn me(forge: &Forge, ask: &Ask) -> Answer {
     let world = forge.world();
@@ -98,7 +98,7 @@ pub(super) fn create_token(forge: &Forge, ask: &Ask) -> Answer {
 
 pub(super) fn create_organization(forge: &Forge, ask: &Ask) -> Answer {
     let mut world = forge.world();
-    require(forge, &world, ask, &["write:organization"])?;
+    let creator = require(forge, &world, ask, &["write:organization"])?.user;
     let name = Members::of(forge, ask)?.text_or_empty("username").to_owned();
     if !names::is_username(&name) {
         return Err(invalid(forge, "UserName", "invalid username"));
@@ -115,5 +115,8 @@ pub(super) fn create_organization(forge: &Forge, ask: &Ask) -> Answer {
         "repo_admin_change_team_access": false, "username": name,
     });
     world.add_user(organization);
+    if let Some(creator) = world.users.get_mut(&creator) {
+        creator.groups.extend([name.clone(), format!("{name}:owners")]);
+    }
     Ok(Reply::json(StatusCode::CREATED, &body))
 }

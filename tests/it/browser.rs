@@ -1,0 +1,148 @@
+//! The stories in a real browser. Here the house is started and looked at afterwards; what a person does is told in
+//! `tests/browser/`, one file per story, which says too how to prepare: Chromium, and `npm ci --prefix tests/browser`.
+//!
+//! `HERO_TEST_BROWSER`: a path to Chromium (unset: Debian's), or `required`. Unset, a missing browser skips the stories
+//! aloud; set, it fails them. `HERO_TEST_SCREENSHOTS`: a folder to put pictures of the pages in.
+
+use std::fs;
+use std::io::Write as _;
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use hero_proxy::app::demo::{Demo, DemoSettings, REPOSITORY};
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use tokio::task::spawn_blocking;
+use tokio::time::timeout;
+
+/// The longest that a story may take. On an idle machine none takes ten seconds.
+const DEADLINE: Duration = Duration::from_secs(240);
+/// How long a story has to end its browser once it is told to.
+const GRACE: Duration = Duration::from_secs(10);
+/// One browser at a time: several would only wait for each other.
+static TURN: Mutex<()> = Mutex::new(());
+
+/// What the stories need and this machine may lack.
+struct Tools {
+    chromium: PathBuf,
+    folder: PathBuf,
+}
+
+impl Tools {
+    fn find() -> Result<Self, String> {
+        let named = std::env::var_os("HERO_TEST_BROWSER").filter(|named| named != "required");
+        let chromium = named.map_or_else(|| PathBuf::from("/usr/bin/chromium"), PathBuf::from);
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/browser");
+        if !chromium.exists() {
+            return Err(format!("no browser at {}", chromium.display()));
+        }
+        if !folder.join("node_modules/playwright-core").exists() {
+            return Err("tests/browser is not prepared: npm ci --prefix tests/browser".to_owned());
+        }
+        let node = Command::new("node").arg("--version").stdout(Stdio::null()).status();
+        node.map_err(|_| "there is no node".to_owned())?;
+        Ok(Self { chromium, folder })
+    }
+}
+
+/// Starts a house, prepares it, tells the story, and looks at the house afterwards.
+fn tell(
+    story: &str,
+    settings: &DemoSettings,
+    prepare: impl FnOnce(&Demo) -> Value,
+    look: impl FnOnce(&Demo),
+) {
+    let tools = match Tools::find() {
+        Ok(tools) => tools,
+        Err(lack) if std::env::var_os("HERO_TEST_BROWSER").is_some() => panic!("{lack}"),
+        Err(lack) => {
+            writeln!(std::io::stderr(), "SKIPPED browser story {story}: {lack}").unwrap();
+            return;
+        }
+    };
+    let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+    drop(rustls::crypto::aws_lc_rs::default_provider().install_default());
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+    runtime.block_on(async {
+        let demo = Demo::start(settings).await.unwrap();
+        let [alice, nina] = &demo.accounts;
+        let mut told = json!({
+            "chromium": tools.chromium, "screenshots": std::env::var_os("HERO_TEST_SCREENSHOTS").map(PathBuf::from),
+            "url": demo.url, "forge": demo.forge.url(), "folder": demo.folder(),
+            "alice": { "login": alice.login, "password": alice.password },
+            "nina": { "login": nina.login, "password": nina.password },
+        });
+        if let (Value::Object(told), Value::Object(more)) = (&mut told, prepare(&demo)) {
+            told.extend(more);
+        }
+        run(&tools, story, &told).await;
+        look(&demo);
+        demo.stop().await;
+    });
+}
+
+async fn run(tools: &Tools, story: &str, told: &Value) {
+    let home = TempDir::new().unwrap();
+    let mut node = Command::new("node")
+        .arg(tools.folder.join(story).with_extension("mjs"))
+        .env_clear()
+        .env("PATH", std::env::var_os("PATH").unwrap_or_default())
+        .env("HOME", home.path())
+        .env("TMPDIR", home.path())
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let pid = Pid::from_child(&node);
+    // Standard input: what is told are passwords, and anybody may read a command line.
+    node.stdin.take().unwrap().write_all(told.to_string().as_bytes()).unwrap();
+    let mut ended = spawn_blocking(|| node.wait_with_output().unwrap());
+    let mut output = timeout(DEADLINE, &mut ended).await;
+    for signal in [Signal::TERM, Signal::KILL] {
+        if output.is_err() {
+            kill_process(pid, signal).ok();
+            output = timeout(GRACE, &mut ended).await;
+        }
+    }
+    let left = end_all_of(home.path());
+    let output = output.expect("a killed process ends").unwrap();
+    let said = [output.stdout, output.stderr].concat();
+    assert!(output.status.success(), "{story}: {}\n{}", output.status, String::from_utf8_lossy(&said));
+    assert_eq!(left, 0, "{story} left processes of its browser behind");
+}
+
+/// Ends the browser's processes if any is left: their command lines name the story's own folder. Says how many there were.
+fn end_all_of(home: &Path) -> usize {
+    let home = home.as_os_str().as_bytes();
+    let processes = fs::read_dir("/proc").unwrap().flatten().filter_map(|entry| {
+        let pid = entry.file_name().to_str()?.parse().ok().and_then(Pid::from_raw)?;
+        let line = fs::read(entry.path().join("cmdline")).ok()?;
+        line.windows(home.len()).any(|part| part == home).then_some(pid)
+    });
+    processes.filter(|pid| kill_process(*pid, Signal::KILL).is_ok()).count()
+}
+
+/// Ports that are free, and the flag.
+fn house(pass_through: bool) -> DemoSettings {
+    DemoSettings { pass_through, proxy_port: 0, forge_port: 0, ..DemoSettings::default() }
+}
+
+fn issues(demo: &Demo) -> Vec<(String, String)> {
+    demo.forge.issues(REPOSITORY.0, REPOSITORY.1)
+}
+
+fn filed(title: &str) -> Vec<(String, String)> {
+    vec![(title.to_owned(), "alice".to_owned())]
+}
+
+/// Holds: H1, S1, S4, K1.
+#[test]
+fn a_visitor_signs_in_at_the_forge_and_the_app_files_an_issue_as_them() {
+    let title = "The lamp is dark";
+    tell("story", &house(true), |_| json!({ "title": title }), |demo| assert_eq!(issues(demo), filed(title)));
+}
