@@ -17,6 +17,7 @@
 
 mod support;
 
+mod access;
 mod browser;
 mod checks;
 mod cockpit;
@@ -30,6 +31,7 @@ mod forge_fake;
 mod forge_story;
 mod forwarding;
 mod raw_http;
+mod return_to;
 mod reuse;
 mod serving;
 mod sign_in;
