@@ -225,7 +225,10 @@ impl Gatekeeper for ForgeKeeper {
         let forwarded = forwarded(head, &scrubbed, terms);
         let (session, odd_cookie) = match &scrubbed.session {
             SessionCookie::Absent => (None, false),
-            SessionCookie::Odd => (None, true),
+            SessionCookie::Odd => {
+                warn!(request_id = ?asked.request_id, "odd_session_cookie");
+                (None, true)
+            }
             SessionCookie::One(text) => {
                 let id = SessionId::parse(text.as_bytes());
                 (id.as_ref().map(SessionId::key), id.is_none())
@@ -265,8 +268,12 @@ impl Gatekeeper for ForgeKeeper {
             if route.public {
                 return Decision::Now(Verdict::Pass(Injection { forwarded, ..Injection::default() }));
             }
-            return self
-                .later(ticket(forwarded), |keeper, ticket| async move { keeper.stranger(ticket).await });
+            let ticket = ticket(forwarded);
+            // A crowd of strangers costs no task each, except those who are sent to the forge.
+            return match self.refuse_stranger(&ticket) {
+                Some(refusal) => now(refusal),
+                None => self.later(ticket, |keeper, ticket| async move { keeper.stranger(ticket).await }),
+            };
         };
         let at = self.shared.clock.now();
         if let Look::Known(known, look_again) = self.shared.near.look(key, at) {
@@ -400,9 +407,12 @@ impl ForgeKeeper {
             if let Some(flight) = renew::start(&self.shared, known.session.owner(), self.law()) {
                 drop(tokio::time::timeout(settings.wait, flight.landed()).await);
             }
-            if let Look::Known(renewed, _) = self.shared.near.look(key, self.shared.clock.now()) {
-                known = renewed;
-            }
+            // What was known before the wait may be over by now: signed out, or too old to count.
+            known = match self.known(key).await {
+                Ok(Some(known)) => known,
+                Ok(None) => return self.unknown_session(ticket).await,
+                Err(()) => return refused(reason::STORE_UNAVAILABLE, Offer::default(), &ticket.asked),
+            };
             judgement = judge(settings, route, ticket.form, &known, self.shared.clock.now(), true);
         }
         match judgement {
@@ -442,37 +452,53 @@ impl ForgeKeeper {
 
     /// Somebody without a session on a route that wants one.
     async fn stranger(&self, ticket: Ticket) -> Verdict {
-        let signed_out =
-            ticket.cookies.iter().any(|cookie| cookie.name == self.terms.cookies.names().signed_out);
-        let target = target(&ticket);
-        let mut answer = match (ticket.asked.reader, signed_out) {
-            (Reader::Navigation, false) => sign_in::begin(self, &target, 0, &ticket).await,
-            (Reader::Navigation, true) => {
-                let lines = vec![format!("The forge: {}", self.terms.settings.forge_url)];
-                let offer = Offer { lines, actions: self.sign_in_actions(&target), ..Offer::default() };
-                answer::refuse(reason::SIGNED_OUT, offer, &ticket.asked)
-            }
-            // The target of a form or a script is no page to come back to.
-            (Reader::Page | Reader::Program, _) => {
-                let login_url = Some(format!("{}{}", self.terms.origin, self.path("/auth/login")));
-                let actions = self.sign_in_actions("/");
-                let offer = Offer { actions, login_url, ..Offer::default() };
-                let mut refusal = answer::refuse(reason::SIGN_IN_REQUIRED, offer, &ticket.asked);
-                let challenge = format!(
-                    "Cookie realm=\"{}\", form-action=\"{}\"",
-                    self.terms.origin,
-                    self.path("/auth/login")
-                );
-                if let Ok(challenge) = HeaderValue::from_str(&challenge) {
-                    refusal.headers_mut().insert(header::WWW_AUTHENTICATE, challenge);
-                }
-                refusal
-            }
-        };
-        if ticket.odd_cookie && ticket.asked.reader != Reader::Program {
-            self.clear_cookie(&mut answer, &self.terms.cookies.names().session);
+        if let Some(refusal) = self.refuse_stranger(&ticket) {
+            return Verdict::Answer(Box::new(refusal));
         }
+        let mut answer = sign_in::begin(self, &target(&ticket), 0, &ticket).await;
+        self.clear_odd_cookie(&mut answer, &ticket);
         Verdict::Answer(Box::new(answer))
+    }
+
+    /// The answer to a stranger who is not sent to the forge: who is no navigation, or has signed out on purpose.
+    fn refuse_stranger(&self, ticket: &Ticket) -> Option<Answer> {
+        let names = self.terms.cookies.names();
+        let mut answer = match ticket.asked.reader {
+            Reader::Page | Reader::Program => self.sign_in_first(ticket),
+            Reader::Navigation if ticket.cookies.iter().any(|cookie| cookie.name == names.signed_out) => {
+                let lines = vec![format!("The forge: {}", self.terms.settings.forge_url)];
+                let actions = self.sign_in_actions(&target(ticket));
+                answer::refuse(
+                    reason::SIGNED_OUT,
+                    Offer { lines, actions, ..Offer::default() },
+                    &ticket.asked,
+                )
+            }
+            Reader::Navigation => return None,
+        };
+        self.clear_odd_cookie(&mut answer, ticket);
+        Some(answer)
+    }
+
+    /// A session cookie that is none is cleared, but not by the answer to a program: that might be another tab's.
+    fn clear_odd_cookie(&self, answer: &mut Answer, ticket: &Ticket) {
+        if ticket.odd_cookie && ticket.asked.reader != Reader::Program {
+            self.clear_cookie(answer, &self.terms.cookies.names().session);
+        }
+    }
+
+    /// What somebody without a session gets who cannot be sent to the forge: a form, a frame, a script.
+    pub(super) fn sign_in_first(&self, ticket: &Ticket) -> Answer {
+        let login_url = Some(format!("{}{}", self.terms.origin, self.path("/auth/login")));
+        // The target of a form or a script is no page to come back to.
+        let offer = Offer { actions: self.sign_in_actions("/"), login_url, ..Offer::default() };
+        let mut refusal = answer::refuse(reason::SIGN_IN_REQUIRED, offer, &ticket.asked);
+        let challenge =
+            format!("Cookie realm=\"{}\", form-action=\"{}\"", self.terms.origin, self.path("/auth/login"));
+        if let Ok(challenge) = HeaderValue::from_str(&challenge) {
+            refusal.headers_mut().insert(header::WWW_AUTHENTICATE, challenge);
+        }
+        refusal
     }
 
     pub(super) fn sign_in_actions(&self, target: &str) -> Vec<Action> {

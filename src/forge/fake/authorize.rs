@@ -177,7 +177,7 @@ fn consent_page(forge: &Forge, world: &World, ask: &Ask, application: u64) -> Re
         .say(&format!("You will be redirected to {back} if you authorize this application."))
         .form("/login/oauth/grant", &hidden)
         .add(
-            "<button type=\"submit\" name=\"granted\" value=\"true\" id=\"authorize-app\">Authorize application</button>\n\
+            "<button type=\"submit\" name=\"granted\" value=\"true\" id=\"authorize-app\" class=\"main\">Authorize application</button>\n\
              <button type=\"submit\" name=\"granted\" value=\"false\">Cancel</button>\n</form>\n",
         );
     Reply::html(StatusCode::OK, page.page(""))
