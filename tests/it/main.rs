@@ -17,6 +17,7 @@
 
 mod support;
 
+mod access;
 mod browser;
 mod checks;
 mod cockpit;
@@ -34,6 +35,7 @@ mod id_token;
 mod papers;
 mod headers;
 mod raw_http;
+mod return_to;
 mod reuse;
 mod serving;
 mod sessions;
