@@ -195,7 +195,8 @@ fn secrets_are_compared_in_constant_time_and_in_no_other_way() {
         let source = sources::file(path);
         let code: String = source.code().map(|(_, line)| format!("{line}\n")).collect();
         for name in ["struct $name", "struct SessionId", "struct ForgeToken"] {
-            let before = code.split(name).next().filter(|before| before.len() < code.len()).unwrap_or_default();
+            let before =
+                code.split(name).next().filter(|before| before.len() < code.len()).unwrap_or_default();
             let derived = before.lines().last().unwrap_or_default();
             if derived.contains("PartialEq") {
                 wrong.push(format!("{path}: {name} has an equality"));
