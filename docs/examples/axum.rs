@@ -1,4 +1,5 @@
 //! The layer around an axum router, with the peer that axum's server knows. `cargo run --example axum`
+#![allow(clippy::print_stdout, reason = "an example talks to whoever started it")]
 
 use std::error::Error;
 use std::net::SocketAddr;
@@ -29,6 +30,9 @@ async fn hello(headers: HeaderMap) -> String {
 }
 
 /// Serves until the listener fails. The layer added last is met first: the peer is told before the gate asks.
+///
+/// # Errors
+/// The listener's.
 pub async fn serve(listener: TcpListener, keeper: ForgeKeeper) -> std::io::Result<()> {
     let app = Router::new()
         .route("/", get(hello))

@@ -12,13 +12,19 @@ use super::keeper::SignIn;
 
 /// A forge with one user (alice, "wonderland-1865") and one application, and the section that names it. All of it is gone
 /// when this is dropped.
+#[derive(Debug)]
 pub struct Fake {
+    /// The forge.
     pub forge: FakeForge,
+    /// What an app's configuration would say of it.
     pub section: SignIn,
     _folder: TempDir,
 }
 
 /// Starts one for an app at `public_url`, whose `/open` needs no sign-in.
+///
+/// # Errors
+/// A port or a file that is not to be had.
 pub async fn start(public_url: &str) -> Result<Fake, Box<dyn Error + Send + Sync>> {
     let forge = FakeForge::start(FakeSettings::default()).await?;
     let callback = format!("{public_url}/_hero/auth/callback");

@@ -1,5 +1,6 @@
 //! The layer under hyper on one thread, in front of a service that cannot leave it, with a gatekeeper of one's own: the
 //! header law needs neither `Send` nor a forge. `cargo run --example hyper_local`
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "an example talks to whoever started it")]
 
 use std::cell::Cell;
 use std::convert::Infallible;
@@ -86,6 +87,9 @@ impl Gatekeeper for Toy {
 }
 
 /// Serves until the listener fails. Must run on a [`LocalSet`].
+///
+/// # Errors
+/// The listener's.
 pub async fn serve(listener: TcpListener) -> std::io::Result<()> {
     let visits = Rc::new(Cell::new(0_u32));
     let app = ServiceBuilder::new().layer(ForgeAuthLayer::new(Toy::new())).service(service_fn(

@@ -1,4 +1,5 @@
 //! The layer under hyper, on a runtime of several threads. `cargo run --example hyper_multi`
+#![allow(clippy::print_stdout, reason = "an example talks to whoever started it")]
 
 use std::convert::Infallible;
 use std::error::Error;
@@ -26,6 +27,9 @@ async fn my_proxy(request: Request<Untrailed<Incoming>>) -> Result<Response<Full
 }
 
 /// Serves until the listener fails.
+///
+/// # Errors
+/// The listener's.
 pub async fn serve(listener: TcpListener, keeper: ForgeKeeper) -> std::io::Result<()> {
     let gate = ForgeAuthLayer::new(keeper);
     let mut connections = JoinSet::new();

@@ -169,7 +169,7 @@ async fn redeem(
             Ok(true) => {}
             Ok(false) => return Err(Failed::Used),
             Err(failed) => {
-                error!(error = %failed, "the session store failed before a sign-in");
+                error!(error = %failed, "the session store failed during a sign-in");
                 return Err(Failed::NotBegun);
             }
         }

@@ -1,4 +1,5 @@
 //! The examples under docs/examples do what they say. They are the same files that `cargo run --example` builds.
+#![allow(clippy::duplicate_mod, reason = "each example is a program of its own")]
 #![allow(dead_code, clippy::print_stdout, clippy::print_stderr, reason = "the examples' own main functions")]
 
 use http::{Request, StatusCode, header};
