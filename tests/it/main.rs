@@ -33,6 +33,7 @@ mod forge_story;
 mod forwarding;
 mod headers;
 mod id_token;
+mod noback;
 mod papers;
 mod raw_http;
 mod return_to;
