@@ -12,6 +12,7 @@
 
 mod support;
 
+mod answers;
 mod browser;
 mod checks;
 mod cockpit;
@@ -23,6 +24,7 @@ mod forge_contract;
 mod forge_exchanges;
 mod forge_fake;
 mod forge_story;
+mod forwarded;
 mod forwarding;
 mod headers;
 mod raw_http;

@@ -6,9 +6,10 @@ pub mod browser;
 pub mod canned;
 pub mod echo;
 pub mod house;
+pub mod logs;
 pub mod raw;
-pub mod sources;
 pub mod replay;
+pub mod sources;
 
 use std::time::Duration;
 
