@@ -59,6 +59,10 @@ pub trait ForgeOauth: Debug + Send + Sync + 'static {
     fn issuer(&self) -> Option<Arc<str>>;
     /// Makes sure that the discovery document is known, asking for it if it is not.
     fn discover(&self) -> Answer<'_, Result<Arc<str>, ForgeError>>;
+    /// Whether an answer of the authorize endpoint that names this issuer, or none, is this forge's: a name must be its
+    /// very issuer, and may be missing unless the forge promises it (RFC 9207 §2.4). Asks for the discovery document
+    /// first if it is not known.
+    fn answered<'a>(&'a self, issuer: Option<&'a str>) -> Answer<'a, Result<bool, ForgeError>>;
     /// The URL to send a browser to; asks for the discovery document first if it is not known.
     fn authorize_url<'a>(&'a self, ask: Authorization<'a>) -> Answer<'a, Result<Url, ForgeError>>;
     /// Exchanges a code. `redirect_uri`: the same bytes as in the authorize request.

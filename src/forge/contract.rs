@@ -16,6 +16,7 @@
 mod account_laws;
 mod browser;
 mod consent_laws;
+mod flow;
 mod introspection_laws;
 mod issue_laws;
 mod lab;

@@ -33,6 +33,8 @@ pub(crate) struct Addresses {
 pub(crate) struct Document {
     /// The issuer, byte for byte.
     pub(crate) issuer: Arc<str>,
+    /// Whether answers of the authorize endpoint name the issuer (RFC 9207 §3).
+    pub(crate) promises_iss: bool,
     /// For the browser.
     pub(crate) authorize: Url,
     /// For us: codes and refresh tokens go there.
@@ -52,6 +54,8 @@ struct Raw {
     introspection_endpoint: String,
     #[serde(default)]
     id_token_signing_alg_values_supported: Value,
+    #[serde(default)]
+    authorization_response_iss_parameter_supported: bool,
 }
 
 impl Addresses {
@@ -78,6 +82,7 @@ impl Addresses {
         signing(&raw.id_token_signing_alg_values_supported)?;
         Ok(Document {
             issuer: raw.issuer.into(),
+            promises_iss: raw.authorization_response_iss_parameter_supported,
             authorize: self.endpoint("the authorization endpoint", &raw.authorization_endpoint)?,
             token: self.called(&self.endpoint("the token endpoint", &raw.token_endpoint)?),
             keys: self.called(&self.endpoint("the key set", &raw.jwks_uri)?),

@@ -111,6 +111,13 @@ impl ForgeOauth for HttpForge {
         Box::pin(async move { Ok(Arc::clone(&self.document().await?.issuer)) })
     }
 
+    fn answered<'a>(&'a self, issuer: Option<&'a str>) -> Answer<'a, Result<bool, ForgeError>> {
+        Box::pin(async move {
+            let document = self.document().await?;
+            Ok(issuer.map_or(!document.promises_iss, |issuer| *issuer == *document.issuer))
+        })
+    }
+
     fn authorize_url<'a>(&'a self, ask: Authorization<'a>) -> Answer<'a, Result<Url, ForgeError>> {
         Box::pin(async move { Ok(authorize_url(&self.document().await?.authorize, &self.client_id, &ask)) })
     }

@@ -90,8 +90,11 @@ pub(super) fn explain(
                 "type": format!("urn:hero-proxy:{code}"), "title": title, "status": status.as_u16(), "detail": advice,
                 "reason": code, "request_id": request_id,
             });
-            if let (Some(members), Some(login_url)) = (problem.as_object_mut(), offer.login_url) {
-                members.insert("login_url".to_owned(), login_url.into());
+            if let Some(members) = problem.as_object_mut() {
+                let further = [("login_url", offer.login_url), ("user", offer.who)];
+                members.extend(
+                    further.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?.into()))),
+                );
             }
             typed(status, "application/problem+json", problem.to_string(), asked)
         }

@@ -12,7 +12,7 @@ use crate::forge::error::{ForgeError, IdTokenFault};
 use crate::gate::flow::Flow;
 use crate::gate::keeper::Shared;
 use crate::gate::near::{Known, NearAccount, NearSession};
-use crate::gate::renew::{Law, judge_scope};
+use crate::gate::renew::{Law, judge_scope, note};
 use crate::session::id::SessionId;
 use crate::session::record::{GrantRecord, ScopeVerdict, SessionRecord};
 use crate::session::store::{StoreError, Swap};
@@ -42,6 +42,8 @@ pub(super) enum Failed {
     Misconfigured,
     /// The store cannot say for now.
     StoreDown,
+    /// The store could not even be told that the state is used: nothing was sent to the forge.
+    NotBegun,
 }
 
 impl From<StoreError> for Failed {
@@ -87,9 +89,13 @@ pub(super) async fn run(
         return Err(ours.map_err(|failed| forge_failed(&failed)).err().unwrap_or(Failed::Refused));
     }
     let grant = keep(shared, terms.law, account, identity, set).await?;
-    ours.map_err(|failed| forge_failed(&failed))?;
-
     let grant = keep_verdict(shared, terms.law, judge_scope(shared, grant, &terms.asked_scope).await).await?;
+    if let Err(refused) = ours {
+        // The account's other sessions go on with the new set, and know at once what it may do.
+        note(shared, grant);
+        return Err(forge_failed(&refused));
+    }
+
     let now = shared.clock.now();
     let id = SessionId::random(&*shared.entropy);
     let record = SessionRecord {

@@ -23,7 +23,7 @@ use crate::forge::api::ForgeOauth;
 use crate::gate::answer::{self, Offer};
 use crate::gate::exchange::{Failed, Opened};
 use crate::gate::flight::Flights;
-use crate::gate::judge::{Behind, Judgement, judge};
+use crate::gate::judge::{ASK_AGAIN, Behind, Judgement, judge};
 use crate::gate::near::{Known, Look, Near, NearAccount, NearSession};
 use crate::gate::own::Own;
 use crate::gate::pages::Action;
@@ -75,6 +75,8 @@ pub(super) struct Shared {
     pub exchanges: Flights<[u8; 32], Result<Arc<Opened>, Failed>>,
     /// Accounts whose renewal failed a moment ago, and until when they rest.
     pub rests: Cache<AccountKey, Timestamp>,
+    /// Accounts whose scope was asked for a moment ago, and until when nobody asks again.
+    asks: Cache<AccountKey, Timestamp>,
 }
 
 /// What a look at the store brings: somebody, nobody, or no answer.
@@ -119,7 +121,8 @@ impl ForgeKeeper {
             loads: Flights::default(),
             renewals: Flights::default(),
             exchanges: Flights::default(),
-            rests: Cache::builder().max_capacity(100_000).time_to_live(Duration::from_mins(1)).build(),
+            rests: rests(),
+            asks: rests(),
         };
         Ok(Self { terms: Arc::new(terms(settings)?), shared: Arc::new(shared) })
     }
@@ -147,6 +150,10 @@ impl ForgeKeeper {
     pub async fn sweep(&self) -> Result<u64, StoreError> {
         self.shared.vault.sweep(self.shared.clock.now()).await
     }
+}
+
+fn rests() -> Cache<AccountKey, Timestamp> {
+    Cache::builder().max_capacity(100_000).time_to_live(Duration::from_mins(1)).build()
 }
 
 fn terms(settings: Settings) -> Result<Terms, UnsafeOrigin> {
@@ -218,7 +225,10 @@ impl Gatekeeper for ForgeKeeper {
         let forwarded = forwarded(head, &scrubbed, terms);
         let (session, odd_cookie) = match &scrubbed.session {
             SessionCookie::Absent => (None, false),
-            SessionCookie::Odd => (None, true),
+            SessionCookie::Odd => {
+                warn!(request_id = ?asked.request_id, "odd_session_cookie");
+                (None, true)
+            }
             SessionCookie::One(text) => {
                 let id = SessionId::parse(text.as_bytes());
                 (id.as_ref().map(SessionId::key), id.is_none())
@@ -258,8 +268,12 @@ impl Gatekeeper for ForgeKeeper {
             if route.public {
                 return Decision::Now(Verdict::Pass(Injection { forwarded, ..Injection::default() }));
             }
-            return self
-                .later(ticket(forwarded), |keeper, ticket| async move { keeper.stranger(ticket).await });
+            let ticket = ticket(forwarded);
+            // A crowd of strangers costs no task each, except those who are sent to the forge.
+            return match self.refuse_stranger(&ticket) {
+                Some(refusal) => now(refusal),
+                None => self.later(ticket, |keeper, ticket| async move { keeper.stranger(ticket).await }),
+            };
         };
         let at = self.shared.clock.now();
         if let Look::Known(known, look_again) = self.shared.near.look(key, at) {
@@ -393,9 +407,12 @@ impl ForgeKeeper {
             if let Some(flight) = renew::start(&self.shared, known.session.owner(), self.law()) {
                 drop(tokio::time::timeout(settings.wait, flight.landed()).await);
             }
-            if let Look::Known(renewed, _) = self.shared.near.look(key, self.shared.clock.now()) {
-                known = renewed;
-            }
+            // What was known before the wait may be over by now: signed out, or too old to count.
+            known = match self.known(key).await {
+                Ok(Some(known)) => known,
+                Ok(None) => return self.unknown_session(ticket).await,
+                Err(()) => return refused(reason::STORE_UNAVAILABLE, Offer::default(), &ticket.asked),
+            };
             judgement = judge(settings, route, ticket.form, &known, self.shared.clock.now(), true);
         }
         match judgement {
@@ -412,56 +429,76 @@ impl ForgeKeeper {
             Judgement::NoToken | Judgement::Renew => {
                 refused(reason::TOKEN_UNAVAILABLE, Offer::default(), &ticket.asked)
             }
-            Judgement::SignIn => {
-                if known.session.has_ended(self.shared.clock.now(), settings.session.idle) {
-                    self.end(key).await;
-                }
+            Judgement::SignIn if known.session.has_ended(self.shared.clock.now(), settings.session.idle) => {
+                self.end(key).await;
                 self.unknown_session(ticket).await
             }
+            // The account's grant is dead. A sign-in in another browser brings this session back, so its cookie stays.
+            Judgement::SignIn => self.without_session(ticket).await,
         }
     }
 
     async fn unknown_session(&self, mut ticket: Ticket) -> Verdict {
+        ticket.odd_cookie = true;
+        self.without_session(ticket).await
+    }
+
+    async fn without_session(&self, ticket: Ticket) -> Verdict {
         if self.terms.settings.routes.find(&ticket.path).is_some_and(|route| route.public) {
             return Verdict::Pass(Injection { forwarded: ticket.forwarded, ..Injection::default() });
         }
-        ticket.odd_cookie = true;
         self.stranger(ticket).await
     }
 
     /// Somebody without a session on a route that wants one.
     async fn stranger(&self, ticket: Ticket) -> Verdict {
-        let signed_out =
-            ticket.cookies.iter().any(|cookie| cookie.name == self.terms.cookies.names().signed_out);
-        let target = target(&ticket);
-        let mut answer = match (ticket.asked.reader, signed_out) {
-            (Reader::Navigation, false) => sign_in::begin(self, &target, 0, &ticket).await,
-            (Reader::Navigation, true) => {
-                let lines = vec![format!("The forge: {}", self.terms.settings.forge_url)];
-                let offer = Offer { lines, actions: self.sign_in_actions(&target), ..Offer::default() };
-                answer::refuse(reason::SIGNED_OUT, offer, &ticket.asked)
-            }
-            // The target of a form or a script is no page to come back to.
-            (Reader::Page | Reader::Program, _) => {
-                let login_url = Some(format!("{}{}", self.terms.origin, self.path("/auth/login")));
-                let actions = self.sign_in_actions("/");
-                let offer = Offer { actions, login_url, ..Offer::default() };
-                let mut refusal = answer::refuse(reason::SIGN_IN_REQUIRED, offer, &ticket.asked);
-                let challenge = format!(
-                    "Cookie realm=\"{}\", form-action=\"{}\"",
-                    self.terms.origin,
-                    self.path("/auth/login")
-                );
-                if let Ok(challenge) = HeaderValue::from_str(&challenge) {
-                    refusal.headers_mut().insert(header::WWW_AUTHENTICATE, challenge);
-                }
-                refusal
-            }
-        };
-        if ticket.odd_cookie && ticket.asked.reader != Reader::Program {
-            self.clear_cookie(&mut answer, &self.terms.cookies.names().session);
+        if let Some(refusal) = self.refuse_stranger(&ticket) {
+            return Verdict::Answer(Box::new(refusal));
         }
+        let mut answer = sign_in::begin(self, &target(&ticket), 0, &ticket).await;
+        self.clear_odd_cookie(&mut answer, &ticket);
         Verdict::Answer(Box::new(answer))
+    }
+
+    /// The answer to a stranger who is not sent to the forge: who is no navigation, or has signed out on purpose.
+    fn refuse_stranger(&self, ticket: &Ticket) -> Option<Answer> {
+        let names = self.terms.cookies.names();
+        let mut answer = match ticket.asked.reader {
+            Reader::Page | Reader::Program => self.sign_in_first(ticket),
+            Reader::Navigation if ticket.cookies.iter().any(|cookie| cookie.name == names.signed_out) => {
+                let lines = vec![format!("The forge: {}", self.terms.settings.forge_url)];
+                let actions = self.sign_in_actions(&target(ticket));
+                answer::refuse(
+                    reason::SIGNED_OUT,
+                    Offer { lines, actions, ..Offer::default() },
+                    &ticket.asked,
+                )
+            }
+            Reader::Navigation => return None,
+        };
+        self.clear_odd_cookie(&mut answer, ticket);
+        Some(answer)
+    }
+
+    /// A session cookie that is none is cleared, but not by the answer to a program: that might be another tab's.
+    fn clear_odd_cookie(&self, answer: &mut Answer, ticket: &Ticket) {
+        if ticket.odd_cookie && ticket.asked.reader != Reader::Program {
+            self.clear_cookie(answer, &self.terms.cookies.names().session);
+        }
+    }
+
+    /// What somebody without a session gets who cannot be sent to the forge: a form, a frame, a script.
+    pub(super) fn sign_in_first(&self, ticket: &Ticket) -> Answer {
+        let login_url = Some(format!("{}{}", self.terms.origin, self.path("/auth/login")));
+        // The target of a form or a script is no page to come back to.
+        let offer = Offer { actions: self.sign_in_actions("/"), login_url, ..Offer::default() };
+        let mut refusal = answer::refuse(reason::SIGN_IN_REQUIRED, offer, &ticket.asked);
+        let challenge =
+            format!("Cookie realm=\"{}\", form-action=\"{}\"", self.terms.origin, self.path("/auth/login"));
+        if let Ok(challenge) = HeaderValue::from_str(&challenge) {
+            refusal.headers_mut().insert(header::WWW_AUTHENTICATE, challenge);
+        }
+        refusal
     }
 
     pub(super) fn sign_in_actions(&self, target: &str) -> Vec<Action> {
@@ -500,7 +537,9 @@ impl ForgeKeeper {
     /// Work that a passing request starts and does not wait for.
     fn behind(&self, known: &Known, behind: Behind, at: Timestamp) {
         let (shared, account) = (&self.shared, known.session.account);
-        if known.session.is_due_for_touch(at, TOUCH) {
+        // Of a session that idles out sooner than that, each quarter of its idle life.
+        let interval = TOUCH.min(self.terms.settings.session.idle / 4);
+        if known.session.is_due_for_touch(at, interval) {
             let (shared, key) = (Arc::clone(shared), known.session.key);
             drop(self.shared.tasks.spawn(async move {
                 if let Err(failed) = shared.vault.touch_session(key, at).await {
@@ -514,9 +553,8 @@ impl ForgeKeeper {
             Behind::AskScope => {
                 let (shared, scope, law) = (Arc::clone(shared), self.terms.scope.clone(), self.law());
                 let owner = known.session.owner().clone();
-                if !self.shared.rests.contains_key(&account) {
-                    let until = at.plus(crate::gate::judge::ASK_AGAIN);
-                    self.shared.rests.insert(account, until);
+                if self.shared.asks.get(&account).is_none_or(|until| until <= at) {
+                    self.shared.asks.insert(account, at.plus(ASK_AGAIN));
                     drop(self.shared.tasks.spawn(async move {
                         if let Err(failed) = renew::ask_scope(&shared, &owner, &scope, law).await {
                             warn!(error = %failed, "the session store failed while a scope was asked for");

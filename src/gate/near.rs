@@ -172,6 +172,11 @@ impl Near {
         self.sessions.invalidate(&key);
     }
 
+    /// Takes an end back that the store did not take.
+    pub(super) fn revive(&self, key: SessionKey) {
+        self.ended.invalidate(&key);
+    }
+
     /// Forgets a session that the store does not know any more.
     pub(super) fn forget(&self, key: SessionKey) {
         self.sessions.invalidate(&key);

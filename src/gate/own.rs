@@ -61,11 +61,13 @@ impl ForgeKeeper {
     /// Answers at one of our endpoints.
     pub(super) async fn own(self, own: Own, ticket: Ticket) -> Answer {
         match own {
+            // A picture or a script that points here must not begin sign-ins: ten of them would end all real ones.
+            Own::Login if ticket.asked.reader != Reader::Navigation => self.sign_in_first(&ticket),
             Own::Login => {
                 let target = only(&ticket.query, "return_to").unwrap_or_else(|| "/".to_owned());
                 sign_in::begin(&self, &target, 0, &ticket).await
             }
-            Own::Callback => sign_in::callback(&self, &ticket).await,
+            Own::Callback => sign_in::callback(&self, ticket).await,
             Own::Logout => self.log_out(&ticket).await,
             Own::Whoami => self.whoami(&ticket).await,
         }
@@ -76,6 +78,8 @@ impl ForgeKeeper {
             let everywhere = only(&ticket.query, "everywhere").as_deref() == Some("true");
             let ended = if everywhere { self.end_all(key).await } else { self.end(key).await };
             if !ended {
+                // What the visitor is told is that nothing has happened, so nothing has: he can try again.
+                self.shared.near.revive(key);
                 return answer::refuse(reason::STORE_UNAVAILABLE, Offer::default(), &ticket.asked);
             }
             info!(session = %key, everywhere, "signed out");
@@ -107,7 +111,13 @@ impl ForgeKeeper {
             self.shared.near.end(*session);
         }
         self.shared.near.end(key);
-        vault.remove_sessions_of(owner).await.is_ok()
+        let ended = vault.remove_sessions_of(owner).await.is_ok();
+        if !ended {
+            for (session, _) in &all {
+                self.shared.near.revive(*session);
+            }
+        }
+        ended
     }
 
     async fn whoami(&self, ticket: &Ticket) -> Answer {

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tracing::{error, info, warn};
 
-use crate::base::account::Account;
+use crate::base::account::{Account, AccountKey};
 use crate::base::clock::Timestamp;
 use crate::base::entropy::random_bytes;
 use crate::forge::api::Introspection;
@@ -52,7 +52,7 @@ pub(super) enum Renewal {
 /// Joins or starts the renewal of an account. None: it failed a moment ago and is not tried again yet.
 pub(super) fn start(shared: &Arc<Shared>, account: &Account, law: Law) -> Option<Flight<Renewal>> {
     let (now, key) = (shared.clock.now(), account.key());
-    if shared.rests.get(&key).is_some_and(|until| now < until) {
+    if rests(shared, key, now) {
         return None;
     }
     let (work, account) = (Arc::clone(shared), account.clone());
@@ -69,6 +69,11 @@ pub(super) fn start(shared: &Arc<Shared>, account: &Account, law: Law) -> Option
         }
         renewal
     }))
+}
+
+/// Whether an account's token failed or was asked about a moment ago, so that the forge is left alone for now.
+pub(super) fn rests(shared: &Shared, account: AccountKey, now: Timestamp) -> bool {
+    shared.rests.get(&account).is_some_and(|until| now < until)
 }
 
 async fn renew(shared: &Shared, account: &Account, law: Law) -> Result<Renewal, StoreError> {

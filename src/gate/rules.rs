@@ -2,7 +2,7 @@
 
 use http::header::{self, HeaderMap};
 use http::request::Parts;
-use http::{HeaderName, Method};
+use http::{HeaderName, HeaderValue, Method};
 
 use crate::base::account::{Group, Identity};
 use crate::base::path::{PathForm, RouteTable};
@@ -76,9 +76,15 @@ pub(super) fn is_foreign_write(head: &Parts, our_origin: &str) -> bool {
 
 /// Whether the browser says that another origin caused this request.
 pub(super) fn comes_from_elsewhere(headers: &HeaderMap, our_origin: &str) -> bool {
-    let foreign = |value: &http::HeaderValue| value.as_bytes() != our_origin.as_bytes();
-    let other_site = |value: &http::HeaderValue| !matches!(value.as_bytes(), b"same-origin" | b"none");
-    headers.get_all(header::ORIGIN).iter().any(foreign) || headers.get_all(FETCH_SITE).iter().any(other_site)
+    let sites = || headers.get_all(FETCH_SITE).iter().map(HeaderValue::as_bytes);
+    // A form on a page with `no-referrer`, as our own are, says `null`; then Fetch Metadata tells whose page that was.
+    let same_origin = sites().next().is_some() && sites().all(|site| site == b"same-origin");
+    let foreign = |value: &HeaderValue| {
+        let origin = value.as_bytes();
+        origin != our_origin.as_bytes() && !(same_origin && origin == b"null")
+    };
+    headers.get_all(header::ORIGIN).iter().any(foreign)
+        || sites().any(|site| !matches!(site, b"same-origin" | b"none"))
 }
 
 #[cfg(test)]
@@ -162,6 +168,10 @@ mod tests {
             ("POST", vec![("origin", "https://vm1.example.org.evil.example")], true),
             ("POST", vec![("origin", "http://vm1.example.org")], true),
             ("POST", vec![("origin", "null")], true),
+            ("POST", vec![("origin", "null"), ("sec-fetch-site", "same-origin")], false),
+            ("POST", vec![("origin", "null"), ("sec-fetch-site", "none")], true),
+            ("POST", vec![("origin", "null"), ("sec-fetch-site", "cross-site")], true),
+            ("POST", vec![("origin", "https://evil.example"), ("sec-fetch-site", "same-origin")], true),
             ("DELETE", vec![("sec-fetch-site", "cross-site")], true),
             ("PUT", vec![("sec-fetch-site", "same-site")], true),
             ("brew", vec![("sec-fetch-site", "same-site")], true),

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use http::header;
-use tracing::{info, warn};
+use tracing::{error, info, warn};
 
 use crate::base::secret::AuthCode;
 use crate::forge::api::Authorization;
@@ -75,7 +75,7 @@ fn redirect_uri(keeper: &ForgeKeeper) -> String {
 #[derive(Debug, PartialEq, Eq)]
 enum Said {
     Code { code: String, state: String, issuer: Option<String> },
-    Error { code: String, state: String },
+    Error { code: String, state: String, issuer: Option<String> },
     Nonsense,
 }
 
@@ -98,46 +98,60 @@ fn read(query: &str) -> Said {
     }
     match found {
         [Some(code), Some(state), None, issuer] if !code.is_empty() => Said::Code { code, state, issuer },
-        [None, Some(state), Some(code), _] => Said::Error { code, state },
+        [None, Some(state), Some(code), issuer] => Said::Error { code, state, issuer },
         _ => Said::Nonsense,
     }
 }
 
 /// Answers the browser that comes back from the forge.
-pub(super) async fn callback(keeper: &ForgeKeeper, ticket: &Ticket) -> Answer {
+pub(super) async fn callback(keeper: &ForgeKeeper, mut ticket: Ticket) -> Answer {
     let (code, state, issuer) = match read(&ticket.query) {
         Said::Nonsense => return refuse(keeper, reason::CALLBACK_MALFORMED, Vec::new(), "/", &ticket.asked),
-        Said::Error { code, state } => (Err(code), state, None),
+        Said::Error { code, state, issuer } => (Err(code), state, issuer),
         Said::Code { code, state, issuer } => (Ok(AuthCode::new(code)), state, issuer),
     };
     let (shared, terms) = (&keeper.shared, &keeper.terms);
     let prefix = &terms.cookies.names().flow_prefix;
     let Some(flow) = flow::find(&state, &ticket.cookies, prefix, &shared.flow_sealer, shared.clock.now())
     else {
-        return stray(keeper, "/", ticket).await;
+        return stray(keeper, "/", &ticket).await;
     };
-    let name = flow.cookie_name(prefix);
     // The cookie was sealed by us, and still: what is used is checked where it is used.
     let return_to = return_path::checked(&flow.return_to, &terms.settings.public_url, &terms.settings.prefix);
+    let comes_from_forge = match shared.forge.answered(issuer.as_deref()).await {
+        Ok(ours) => ours,
+        Err(failed) => {
+            warn!(error = %failed, "a sign-in could not go on");
+            // Nothing was used up: the same address works once the forge is back.
+            return refuse(keeper, unable(&failed), Vec::new(), &return_to, &ticket.asked);
+        }
+    };
+    let name = flow.cookie_name(prefix);
+    // It ends here, whatever comes of it: nobody below counts it among those under way.
+    ticket.cookies.retain(|cookie| cookie.name != name);
     let mut answer = match code {
-        Err(code) => refused_by_forge(keeper, &code, &return_to, &ticket.asked),
-        Ok(_) if issuer.is_some_and(|issuer| shared.forge.issuer().is_none_or(|ours| *ours != *issuer)) => {
-            warn!("a callback names another issuer");
+        _ if !comes_from_forge => {
+            warn!("a callback names another issuer, or none where the forge promises to");
             refuse(keeper, reason::CALLBACK_MALFORMED, Vec::new(), &return_to, &ticket.asked)
         }
-        Ok(code) => redeem(keeper, flow, code, &return_to, ticket).await,
+        Err(code) => refused_by_forge(keeper, &code, &return_to, &ticket.asked),
+        Ok(code) => match redeem(keeper, flow, code, &return_to, &ticket).await {
+            Ok(answer) => answer,
+            Err(untouched) => return untouched,
+        },
     };
     keeper.clear_cookie(&mut answer, &name);
     answer
 }
 
+/// Exchanges the code. `Err`: nothing was used up, so the same address works once the store is back.
 async fn redeem(
     keeper: &ForgeKeeper,
     flow: Flow,
     code: AuthCode,
     return_to: &str,
     ticket: &Ticket,
-) -> Answer {
+) -> Result<Answer, Answer> {
     let (shared, settings) = (&keeper.shared, &keeper.terms.settings);
     let restarts = flow.restarts;
     let terms = exchange::Terms {
@@ -151,12 +165,17 @@ async fn redeem(
     // A double click joins the exchange; whoever comes after its end finds the state used.
     let flight = shared.exchanges.join(&shared.tasks, digest(flow.state.expose()), || async move {
         let now = work.clock.now();
-        if !work.vault.claim(&flow.state, now, now.plus(flow::LIFE)).await? {
-            return Err(Failed::Used);
+        match work.vault.claim(&flow.state, now, now.plus(flow::LIFE)).await {
+            Ok(true) => {}
+            Ok(false) => return Err(Failed::Used),
+            Err(failed) => {
+                error!(error = %failed, "the session store failed during a sign-in");
+                return Err(Failed::NotBegun);
+            }
         }
         exchange::run(&work, &terms, flow, code).await.map(Arc::new)
     });
-    match flight.landed().await.unwrap_or(Err(Failed::StoreDown)) {
+    Ok(match flight.landed().await.unwrap_or(Err(Failed::StoreDown)) {
         Ok(opened) => land(keeper, &opened, return_to, ticket).await,
         Err(Failed::Used) => stray(keeper, return_to, ticket).await,
         Err(Failed::Crossed) if has_session(keeper, ticket).await => {
@@ -169,11 +188,15 @@ async fn redeem(
                 Failed::Refused => reason::SIGN_IN_FAILED,
                 Failed::ForgeDown => reason::FORGE_UNAVAILABLE,
                 Failed::Misconfigured => reason::FORGE_MISCONFIGURED,
-                Failed::StoreDown => reason::STORE_UNAVAILABLE,
+                Failed::StoreDown | Failed::NotBegun => reason::STORE_UNAVAILABLE,
             };
-            refuse(keeper, reason, Vec::new(), return_to, &ticket.asked)
+            let refusal = refuse(keeper, reason, Vec::new(), return_to, &ticket.asked);
+            if failed == Failed::NotBegun {
+                return Err(refusal);
+            }
+            refusal
         }
-    }
+    })
 }
 
 fn digest(state: &str) -> [u8; 32] {
@@ -330,7 +353,7 @@ mod tests {
             ("state=b&code=a&other=1", code("a", "b")),
             (
                 "error=access_denied&state=b&error_description=x",
-                Said::Error { code: "access_denied".to_owned(), state: "b".to_owned() },
+                Said::Error { code: "access_denied".to_owned(), state: "b".to_owned(), issuer: None },
             ),
             ("code=a&state=b&state=b", Said::Nonsense),
             ("code=a&code=a&state=b", Said::Nonsense),

@@ -17,6 +17,11 @@ const TARGET_TOO_LONG: Fault =
     fault(StatusCode::URI_TOO_LONG, "target_too_long", "The request's address is too long");
 const BAD_HOST: Fault =
     fault(StatusCode::BAD_REQUEST, "bad_host", "The request must name exactly one host (RFC 9112 §3.2)");
+const BAD_TARGET: Fault = fault(
+    StatusCode::BAD_REQUEST,
+    "bad_target",
+    "The request's target must be a path or a whole URL (RFC 9112 §3.2)",
+);
 const NO_SUCH_METHOD: Fault =
     fault(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", "This method is not served here");
 
@@ -26,6 +31,7 @@ pub(super) fn admit(head: &mut request::Parts, length: Option<u64>, limits: &Lim
     if head.method == Method::CONNECT || head.method == Method::TRACE {
         return Err(NO_SUCH_METHOD);
     }
+    one_target(head)?;
     if head.uri.path_and_query().map_or(0, |target| target.as_str().len()) > limits.max_target_bytes {
         return Err(TARGET_TOO_LONG);
     }
@@ -34,6 +40,16 @@ pub(super) fn admit(head: &mut request::Parts, length: Option<u64>, limits: &Lim
         return Err(TOO_LARGE);
     }
     Ok(())
+}
+
+/// Sees to it that the target is in origin-form or absolute-form. `admin` would else be taken for a host, and the request
+/// for one of its root; `*` asks about the server as a whole, which is nobody's to ask (RFC 9112 §3.2.3, §3.2.4).
+fn one_target(head: &request::Parts) -> Result<(), Fault> {
+    match (head.uri.path(), head.uri.authority(), head.uri.scheme()) {
+        ("*", ..) if head.method == Method::OPTIONS => Err(NO_SUCH_METHOD),
+        ("*", ..) | (_, Some(_), None) => Err(BAD_TARGET),
+        _ => Ok(()),
+    }
 }
 
 /// Sees to it that one `Host` stands there and that the target has none of its own: in absolute-form the target's
@@ -61,7 +77,7 @@ mod tests {
     use http::request::Builder;
     use http::{Method, Request, Version};
 
-    use super::{BAD_HOST, NO_SUCH_METHOD, TARGET_TOO_LONG, admit};
+    use super::{BAD_HOST, BAD_TARGET, NO_SUCH_METHOD, TARGET_TOO_LONG, admit};
     use crate::base::fault::Fault;
     use crate::serve::body::TOO_LARGE;
     use crate::serve::settings::Limits;
@@ -86,6 +102,14 @@ mod tests {
         assert_eq!(check(get("b.example:443").method(Method::CONNECT), None), Err(NO_SUCH_METHOD));
         assert_eq!(check(get("/").method(Method::TRACE), None), Err(NO_SUCH_METHOD));
         assert_eq!(check(get("/").method("PROPFIND"), None), passed("/", "a.example"));
+    }
+
+    #[test]
+    fn a_target_is_a_path_or_a_whole_url() {
+        assert_eq!(check(get("*").method(Method::OPTIONS), None), Err(NO_SUCH_METHOD));
+        for target in ["*", "admin", "a.example:443", "a.example"] {
+            assert_eq!(check(get(target), None), Err(BAD_TARGET), "{target}");
+        }
     }
 
     #[test]

@@ -76,7 +76,7 @@ pub struct GrantRecord {
 pub enum Freshness {
     /// More than 2m left: pass.
     Fresh,
-    /// Between m and 2m: pass, renew behind.
+    /// Between m and 2m (of a short-lived token: m and a quarter of its life): pass, renew behind.
     Ageing,
     /// Less than m: wait for a renewal; if that fails for now, pass while it lives.
     Stale,
@@ -87,17 +87,22 @@ pub enum Freshness {
 impl GrantRecord {
     /// How the access token stands at `now`.
     pub fn freshness(&self, now: Timestamp, min_ttl: Duration) -> Freshness {
-        let left = self.access_expires_at.since(now);
-        let margin = min_ttl.min(self.access_life / 2);
-        if left.is_zero() {
-            Freshness::Expired
-        } else if left < margin {
-            Freshness::Stale
-        } else if left <= margin * 2 {
-            Freshness::Ageing
-        } else {
-            Freshness::Fresh
-        }
+        freshness(self.access_expires_at.since(now), self.access_life, min_ttl)
+    }
+}
+
+/// A token with `left` of its announced `life` to go. Renewal behind begins at 2m, but a quarter of the life above m at
+/// most: of a token that lives for 2m or less, 2m would be all its life, and every request would renew it.
+fn freshness(left: Duration, life: Duration, min_ttl: Duration) -> Freshness {
+    let margin = min_ttl.min(life / 2);
+    if left.is_zero() {
+        Freshness::Expired
+    } else if left < margin {
+        Freshness::Stale
+    } else if left <= margin + margin.min(life / 4) {
+        Freshness::Ageing
+    } else {
+        Freshness::Fresh
     }
 }
 
@@ -105,6 +110,36 @@ impl GrantRecord {
 mod tests {
     use super::*;
     use crate::base::account::UserId;
+
+    /// Holds: R1.
+    #[test]
+    fn a_token_ages_by_its_announced_life_and_a_new_one_is_always_fresh() {
+        let check = |left_ms, life_ms, expected| {
+            let (left, life) = (Duration::from_millis(left_ms), Duration::from_millis(life_ms));
+            assert_eq!(freshness(left, life, Duration::from_mins(1)), expected, "{left_ms} of {life_ms} ms");
+        };
+        for life in [2, 1_000, 5_000, 20_000, 60_000, 119_000, 120_000, 300_000, 3_600_000] {
+            check(life, life, Freshness::Fresh);
+            check(0, life, Freshness::Expired);
+        }
+        for (left, expected) in [
+            (120_001, Freshness::Fresh),
+            (120_000, Freshness::Ageing),
+            (60_000, Freshness::Ageing),
+            (59_999, Freshness::Stale),
+            (1, Freshness::Stale),
+        ] {
+            check(left, 3_600_000, expected);
+        }
+        for (left, expected) in [
+            (3_751, Freshness::Fresh),
+            (3_750, Freshness::Ageing),
+            (2_500, Freshness::Ageing),
+            (2_499, Freshness::Stale),
+        ] {
+            check(left, 5_000, expected);
+        }
+    }
 
     /// Holds: S5.
     #[test]

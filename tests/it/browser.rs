@@ -12,7 +12,8 @@ use std::process::{Command, Stdio};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use hero_proxy::app::demo::{Demo, DemoSettings, REPOSITORY};
+use hero_proxy::app::demo::{CLIENT_ID, Demo, DemoAccount, DemoSettings, REPOSITORY};
+use hero_proxy::forge::fake::NewUser;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -145,4 +146,69 @@ fn filed(title: &str) -> Vec<(String, String)> {
 fn a_visitor_signs_in_at_the_forge_and_the_app_files_an_issue_as_them() {
     let title = "The lamp is dark";
     tell("story", &house(true), |_| json!({ "title": title }), |demo| assert_eq!(issues(demo), filed(title)));
+}
+
+/// Holds: H5.
+#[test]
+fn with_the_flag_off_the_app_uses_the_token_that_this_visitor_pasted_and_nobody_else_does() {
+    let title = "Filed with my own token";
+    let prepare = |demo: &Demo| {
+        // The second who may enter, as an account that is no longer new.
+        let [_, DemoAccount { login, password }] = &demo.accounts;
+        demo.forge.set_must_change_password(login, false).unwrap();
+        let token = demo.forge.add_personal_token("alice", &["write:issue"]).unwrap();
+        let token = token.expose();
+        json!({ "title": title, "token": token, "canaries": [token], "bob": { "login": login, "password": password } })
+    };
+    tell("own_token", &house(false), prepare, |demo| assert_eq!(issues(demo), filed(title)));
+}
+
+/// Holds: O14.
+#[test]
+fn a_token_of_an_old_wider_consent_is_withheld_and_the_visitor_is_told_once_how_to_revoke_it() {
+    let old = "openid profile email groups write:user write:issue write:repository";
+    let prepare = |demo: &Demo| {
+        demo.forge.set_grant_scope("alice", CLIENT_ID, old).unwrap();
+        json!({ "old": old })
+    };
+    tell("old_consent", &house(true), prepare, |_| {});
+}
+
+#[test]
+fn a_new_account_changes_its_password_first_and_then_lands_where_it_wanted() {
+    tell("new_account", &house(true), |_| json!({}), |_| {});
+}
+
+/// Holds: O2, O5.
+#[test]
+fn tabs_that_sign_in_at_once_each_land_on_their_own_page() {
+    tell("many_tabs", &house(true), |_| json!({}), |_| {});
+}
+
+#[test]
+fn everything_is_within_reach_of_the_keyboard_and_the_focus_shows() {
+    let title = "Typed without a mouse";
+    tell(
+        "keyboard",
+        &house(true),
+        |_| json!({ "title": title }),
+        |demo| assert_eq!(issues(demo), filed(title)),
+    );
+}
+
+/// Holds: O2, O8, G14, K1.
+#[test]
+fn whatever_is_refused_is_explained_with_a_way_out() {
+    let prepare = |demo: &Demo| {
+        let (login, password) = ("mallory", "twelve-grey-lamps");
+        demo.forge.add_user(NewUser::new(login, password));
+        json!({ "mallory": { "login": login, "password": password } })
+    };
+    tell("refusals", &house(true), prepare, |_| {});
+}
+
+/// Holds: G1.
+#[test]
+fn a_script_of_a_page_whose_session_has_ended_is_told_so_and_begins_no_sign_in() {
+    tell("background", &house(true), |_| json!({}), |_| {});
 }

@@ -52,7 +52,8 @@ impl Id {
     fn parse(word: &str) -> Option<Self> {
         let letter = word.chars().next()?;
         let number: u32 = word.get(letter.len_utf8()..)?.parse().ok()?;
-        let place = KNOWN.iter().position(|(known, most)| *known == letter && (1..=*most).contains(&number))?;
+        let place =
+            KNOWN.iter().position(|(known, most)| *known == letter && (1..=*most).contains(&number))?;
         Some(Self(place, number, word.to_owned()))
     }
 }
@@ -69,7 +70,10 @@ fn read(source: &Source, held: &mut Held, wrong: &mut Vec<String>) {
     let lines: Vec<&str> = source.text.lines().collect();
     for (at, line) in lines.iter().enumerate() {
         let comment = line.trim_start();
-        let Some((before, said)) = comment.split_once("Holds: ").filter(|_| comment.starts_with("///")) else { continue };
+        let Some((before, said)) = comment.split_once("Holds: ").filter(|_| comment.starts_with("///"))
+        else {
+            continue;
+        };
         if before.contains('`') {
             continue;
         }
@@ -189,11 +193,18 @@ fn the_table_of_checks_says_what_the_tests_say() {
     let excused = rows(text.get(begin..end).unwrap());
     for (id, reason) in &excused {
         assert!(reason.len() > 20, "{}: a reason is wanted", id.2);
-        assert!(!held.contains_key(id) || is_partly(reason), "{} is held now: take it off the second list", id.2);
+        assert!(
+            !held.contains_key(id) || is_partly(reason),
+            "{} is held now: take it off the second list",
+            id.2
+        );
         assert!(held.contains_key(id) || !is_partly(reason), "{} is not held at all", id.2);
     }
-    let open: Vec<String> =
-        due().into_iter().filter(|id| !held.contains_key(id) && !excused.contains_key(id)).map(|id| id.2).collect();
+    let open: Vec<String> = due()
+        .into_iter()
+        .filter(|id| !held.contains_key(id) && !excused.contains_key(id))
+        .map(|id| id.2)
+        .collect();
     assert!(open.is_empty(), "no test holds these checks and no reason is given: {}", open.join(" "));
 }
 

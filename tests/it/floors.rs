@@ -50,17 +50,8 @@ const PURE: [&str; 33] = [
     "src/wire/trust.rs",
 ];
 
-const IMPURE_CRATES: [&str; 9] = [
-    "tokio",
-    "tokio_util",
-    "reqwest",
-    "hyper",
-    "hyper_util",
-    "hyper_rustls",
-    "moka",
-    "rusqlite",
-    "socket2",
-];
+const IMPURE_CRATES: [&str; 9] =
+    ["tokio", "tokio_util", "reqwest", "hyper", "hyper_util", "hyper_rustls", "moka", "rusqlite", "socket2"];
 
 fn floor(room: &str) -> Option<usize> {
     FLOORS.iter().position(|rooms| rooms.contains(&room))
@@ -146,7 +137,8 @@ fn features_cut_between_items_and_never_inside_a_function() {
             }
             if line.trim_start().starts_with("#[cfg(") {
                 let next = lines.iter().skip(at + 1).map(|line| line.trim_start());
-                let item = next.clone().find(|line| !line.is_empty() && !line.starts_with('#')).unwrap_or_default();
+                let item =
+                    next.clone().find(|line| !line.is_empty() && !line.starts_with('#')).unwrap_or_default();
                 if !is_item(item) {
                     wrong.push(format!("{}:{}: cfg on {item:?}", source.path, at + 1));
                 }
@@ -159,7 +151,19 @@ fn features_cut_between_items_and_never_inside_a_function() {
 /// Whether a line begins an item, or a variant of an enum.
 fn is_item(line: &str) -> bool {
     const BEGINNINGS: [&str; 13] = [
-        "pub", "mod", "use", "fn", "async", "struct", "enum", "impl", "trait", "const", "static", "type", "macro_rules!",
+        "pub",
+        "mod",
+        "use",
+        "fn",
+        "async",
+        "struct",
+        "enum",
+        "impl",
+        "trait",
+        "const",
+        "static",
+        "type",
+        "macro_rules!",
     ];
     let first = line.split([' ', '(', '<']).next().unwrap_or_default();
     BEGINNINGS.contains(&first) || first.starts_with(|c: char| c.is_ascii_uppercase())

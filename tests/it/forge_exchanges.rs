@@ -6,7 +6,8 @@
 
 use hero_proxy::forge::fake::FakeVersion;
 
-use crate::support::replay::{Exchange, Replay};
+use crate::support::recording::Exchange;
+use crate::support::replay::Replay;
 
 /// What the fake leaves out, by prefix of an exchange's name, and why.
 const LEFT_OUT: &[(&str, &str)] = &[];

@@ -1,7 +1,12 @@
 //! The house on real sockets: one binary, a module per subject.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests and their support code")]
 #![allow(clippy::indexing_slicing, clippy::missing_panics_doc, reason = "tests and their support code")]
-#![allow(clippy::pedantic, clippy::large_futures, reason = "tests may be plain")]
+#![allow(
+    clippy::pedantic,
+    clippy::large_futures,
+    clippy::explicit_write,
+    reason = "tests may be plain, and skips are told on stderr"
+)]
 #![allow(clippy::disallowed_methods, reason = "tests may spawn and may read what they were told")]
 #![allow(
     missing_docs,
@@ -12,12 +17,14 @@
 
 mod support;
 
+mod access;
 mod answers;
 mod browser;
 mod checks;
 mod cockpit;
 mod config;
 mod consuming;
+mod examples;
 mod floors;
 mod forge_client;
 mod forge_contract;
@@ -26,11 +33,18 @@ mod forge_fake;
 mod forge_story;
 mod forwarded;
 mod forwarding;
+mod id_token;
+mod papers;
 mod headers;
 mod raw_http;
+mod return_to;
 mod reuse;
 mod serving;
+mod sessions;
 mod sign_in;
+mod signatures;
+mod story;
 mod streaming;
+mod tokens;
 mod upstream_tls;
 mod words;

@@ -3,7 +3,8 @@
 use crate::support::sources::{self, Source};
 
 const TEXT: [&str; 15] = [
-    ".rs", ".toml", ".md", ".html", ".css", ".sql", ".js", ".mjs", ".ts", ".json", ".jsonl", ".py", ".sh", ".lock", "run",
+    ".rs", ".toml", ".md", ".html", ".css", ".sql", ".js", ".mjs", ".ts", ".json", ".jsonl", ".py", ".sh",
+    ".lock", "run",
 ];
 
 /// This file has to spell what it forbids.
@@ -33,16 +34,22 @@ fn lines_with<'a>(source: &'a Source, words: &'a [&'a str]) -> impl Iterator<Ite
 #[test]
 fn no_path_of_a_machine_stands_anywhere() {
     let paths = ["/work/", "/root/", "/home/", "/Users/", "/tmp/", "/.cargo/registry", "/rustc/"];
-    let wrong: Vec<String> = all().iter().flat_map(|source| lines_with(source, &paths).collect::<Vec<_>>()).collect();
+    let wrong: Vec<String> =
+        all().iter().flat_map(|source| lines_with(source, &paths).collect::<Vec<_>>()).collect();
     refuse(&wrong);
 }
 
 /// What is locked comes from the public registries, under their public names.
 #[test]
 fn no_other_registry_is_named() {
-    let public = ["registry+https://github.com/rust-lang/crates.io-index", "\"resolved\": \"https://registry.npmjs.org/"];
+    let public = [
+        "registry+https://github.com/rust-lang/crates.io-index",
+        "\"resolved\": \"https://registry.npmjs.org/",
+    ];
     let mut wrong = Vec::new();
-    for source in all().iter().filter(|source| source.path.ends_with(".lock") || source.path.ends_with("-lock.json")) {
+    for source in
+        all().iter().filter(|source| source.path.ends_with(".lock") || source.path.ends_with("-lock.json"))
+    {
         for (at, line) in source.text.lines().enumerate() {
             let names = line.contains("source = ") || line.contains("\"resolved\":");
             if names && !public.iter().any(|public| line.contains(public)) {
@@ -58,7 +65,9 @@ fn nothing_is_put_off() {
     let words = ["TODO", "FIXME", "XXX", "HACK", "unimplemented!", "todo!("];
     let wrong: Vec<String> = all()
         .iter()
-        .filter(|source| !source.path.ends_with(".lock") && !source.path.ends_with(".json") && source.path != "Cargo.toml")
+        .filter(|source| {
+            !source.path.ends_with(".lock") && !source.path.ends_with(".json") && source.path != "Cargo.toml"
+        })
         .flat_map(|source| lines_with(source, &words).collect::<Vec<_>>())
         .collect();
     refuse(&wrong);
@@ -87,7 +96,17 @@ fn no_test_sleeps_and_none_is_left_out() {
 /// The top level is what a newcomer sees first.
 #[test]
 fn the_top_level_holds_what_was_agreed() {
-    let agreed = ["Cargo.lock", "Cargo.toml", "README.md", "config", "docs", "proxy.example.toml", "src", "target", "tests"];
+    let agreed = [
+        "Cargo.lock",
+        "Cargo.toml",
+        "README.md",
+        "config",
+        "docs",
+        "proxy.example.toml",
+        "src",
+        "target",
+        "tests",
+    ];
     let mut wrong = Vec::new();
     for entry in std::fs::read_dir(sources::root()).unwrap() {
         let name = entry.unwrap().file_name().into_string().unwrap();

@@ -4,7 +4,8 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use super::browser::{Browser, Sent};
-use super::lab::{Lab, Tokens, Wish, authorize_path, challenge};
+use super::flow::{Tokens, Wish, authorize_path, challenge};
+use super::lab::Lab;
 use super::law::{Answer, Law, broken, holds, same};
 
 const CHANGE: &str = "/user/settings/change_password";

@@ -1,7 +1,8 @@
 //! Authorize and consent (`docs/FORGEJO.md` 1.2, 1.4, 1.5, 2.4).
 
 use super::browser::Browser;
-use super::lab::{App, Lab, Wish, authorize_path, challenge};
+use super::flow::{Wish, authorize_path, challenge};
+use super::lab::{App, Lab};
 use super::law::{Law, holds, same};
 
 pub(super) async fn an_authorize_request_is_checked_in_order(lab: &Lab) -> Law {

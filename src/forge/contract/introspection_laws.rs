@@ -4,7 +4,8 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use super::browser::Sent;
-use super::lab::{App, Lab, Wish, basic};
+use super::flow::{Wish, basic};
+use super::lab::{App, Lab};
 use super::law::{Law, holds, same};
 
 pub(super) async fn a_json_body_is_always_answered_with_json(lab: &Lab) -> Law {

@@ -4,7 +4,8 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use super::browser::Sent;
-use super::lab::{Account, Lab, Wish};
+use super::flow::Wish;
+use super::lab::{Account, Lab};
 use super::law::{Law, holds, same};
 
 /// An owner with a repository, and a visitor's token with the scope of most sign-ins.

@@ -7,7 +7,8 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use super::browser::Sent;
-use super::lab::{CALLBACK, Code, Lab, Tokens, Wish};
+use super::flow::{CALLBACK, Code, Tokens, Wish};
+use super::lab::Lab;
 use super::law::{Answer, Law, broken, holds, same};
 
 async fn get(lab: &Lab, path: &str) -> Law<Answer> {
@@ -57,7 +58,7 @@ pub(super) async fn a_code_buys_a_token_response_without_scope(lab: &Lab) -> Law
     let user = lab.account().await?;
     let (app, browser) = (lab.app(&user, true).await?, lab.browser(&user).await?);
     let page = browser
-        .get(&super::lab::authorize_path(&app, Wish::default(), Some(&super::lab::challenge("v"))))
+        .get(&super::flow::authorize_path(&app, Wish::default(), Some(&super::flow::challenge("v"))))
         .await?;
     let back = lab.consent(&browser, &page, "true").await?;
     same("state", back.returned("state").as_deref(), Some("st"))?;
@@ -104,7 +105,7 @@ pub(super) async fn an_id_token_says_who_and_for_whom(lab: &Lab) -> Law {
         same(name, tokens.claims.get(name), None)?;
     }
     is_signed(lab, answer.text("id_token")).await?;
-    let access = super::lab::claims(&tokens.access).unwrap_or(Value::Null);
+    let access = super::flow::claims(&tokens.access).unwrap_or(Value::Null);
     for name in ["sub", "aud", "iss", "scope", "jti"] {
         same("in the access token", access.get(name), None)?;
     }

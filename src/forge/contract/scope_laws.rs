@@ -3,7 +3,8 @@
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use super::lab::{Lab, Wish};
+use super::flow::Wish;
+use super::lab::Lab;
 use super::law::{Law, same};
 
 /// Scope, whether an issue can be filed, whether `GET /user` answers, whether an `id_token` comes.
@@ -50,11 +51,11 @@ pub(super) async fn the_first_consents_scope_is_frozen(lab: &Lab) -> Law {
     let (code, asked) =
         lab.code(&browser, &app, Wish { scope: "openid read:user", ..Wish::default() }).await?;
     same("consent for another scope", asked, false)?;
-    let tokens = super::lab::Tokens::of(&lab.redeem(&app, &code).await?)?;
+    let tokens = super::flow::Tokens::of(&lab.redeem(&app, &code).await?)?;
     same("scope", lab.introspect(&app, &tokens.access).await?.text("scope"), "openid profile")?;
     // A refresh cannot narrow it either.
     let fields =
         [("grant_type", "refresh_token"), ("refresh_token", tokens.refresh.as_str()), ("scope", "openid")];
-    let tokens = super::lab::Tokens::of(&lab.token(&app, &fields).await?)?;
+    let tokens = super::flow::Tokens::of(&lab.token(&app, &fields).await?)?;
     same("scope after a refresh", lab.introspect(&app, &tokens.access).await?.text("scope"), "openid profile")
 }

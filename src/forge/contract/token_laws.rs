@@ -3,7 +3,8 @@
 use reqwest::Method;
 use serde_json::Value;
 
-use super::lab::{App, Lab, Tokens, Wish, claims};
+use super::flow::{Tokens, Wish, claims};
+use super::lab::{App, Lab};
 use super::law::{Law, broken, holds, same};
 
 pub(super) async fn every_token_error_is_a_400_with_the_forges_own_words(lab: &Lab) -> Law {

@@ -6,10 +6,11 @@ use axum::http::StatusCode;
 use super::ask::Ask;
 use super::page::{Html, text};
 use super::reply::{Answer, Reply};
+use super::rows::{Repository, User};
 use super::server::Forge;
 use super::sign_in::script_or_page;
 use super::visitor::{self, admit, check_form, form_guard};
-use super::world::{Repository, User, World};
+use super::world::World;
 
 pub(super) fn applications(forge: &Forge, ask: &Ask) -> Answer {
     let world = forge.world();

@@ -9,9 +9,10 @@ use super::caller::require_admin;
 use super::json_body::{Members, invalid};
 use super::names;
 use super::reply::{Answer, Reply};
+use super::rows::{Hashed, Kind, User};
 use super::server::Forge;
 use super::sign_in::SHORTEST_PASSWORD;
-use super::world::{Hashed, Kind, User, World};
+use super::world::World;
 
 pub(super) fn list(forge: &Forge, ask: &Ask) -> Answer {
     let world = forge.world();

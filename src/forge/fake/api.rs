@@ -6,9 +6,10 @@ use serde_json::{Value, json};
 use super::ask::Ask;
 use super::caller::identify;
 use super::reply::{Answer, Reply};
+use super::rows::User;
 use super::server::Forge;
 use super::settings::FakeVersion;
-use super::world::{Moved, User, World};
+use super::world::{Moved, World};
 
 /// Rows of a page when none are asked for.
 const PAGE: usize = 30;

@@ -2,10 +2,11 @@
 
 use serde_json::{Value, json};
 
+use super::rows::{Application, Issue, Repository, User};
 use super::server::Forge;
 use super::settings::FakeVersion;
 use super::tokens::put;
-use super::world::{Application, Issue, Repository, User, World};
+use super::world::World;
 use crate::base::clock::Timestamp;
 
 /// Who looks at a user: themself and site admins see all, others the public part.

@@ -8,8 +8,9 @@ use super::ask::Ask;
 use super::caller::require;
 use super::json_body::{Members, invalid};
 use super::reply::{Answer, Reply};
+use super::rows::{Application, Hashed};
 use super::server::Forge;
-use super::world::{Application, Hashed, World};
+use super::world::World;
 
 pub(super) fn list(forge: &Forge, ask: &Ask) -> Answer {
     let world = forge.world();

@@ -6,9 +6,10 @@ use url::Url;
 use super::ask::Ask;
 use super::page::{Html, SITE, text};
 use super::reply::{Answer, Reply};
+use super::rows::{Application, Challenge, Code};
 use super::server::Forge;
 use super::visitor::{Visitor, admit, check_form, form_guard};
-use super::world::{Application, Challenge, Code, World};
+use super::world::World;
 
 /// Unused input that is kept in a session, in bytes; what is longer is no honest client's.
 const MOST_INPUT_BYTES: usize = 8192;
@@ -176,7 +177,7 @@ fn consent_page(forge: &Forge, world: &World, ask: &Ask, application: u64) -> Re
         .say(&format!("You will be redirected to {back} if you authorize this application."))
         .form("/login/oauth/grant", &hidden)
         .add(
-            "<button type=\"submit\" name=\"granted\" value=\"true\" id=\"authorize-app\">Authorize application</button>\n\
+            "<button type=\"submit\" name=\"granted\" value=\"true\" id=\"authorize-app\" class=\"main\">Authorize application</button>\n\
              <button type=\"submit\" name=\"granted\" value=\"false\">Cancel</button>\n</form>\n",
         );
     Reply::html(StatusCode::OK, page.page(""))
@@ -186,7 +187,7 @@ fn consent_page(forge: &Forge, world: &World, ask: &Ask, application: u64) -> Re
 mod tests {
     use super::*;
     use crate::base::clock::Timestamp;
-    use crate::forge::fake::world::Hashed;
+    use crate::forge::fake::rows::Hashed;
 
     fn application(confidential: bool, uri: &str) -> Application {
         Application {

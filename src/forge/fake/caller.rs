@@ -5,11 +5,12 @@ use axum::http::StatusCode;
 use super::ask::Ask;
 use super::power::Power;
 use super::reply::Reply;
+use super::rows::{Grant, Hashed, User};
 use super::server::Forge;
 use super::settings::FakeVersion;
 use super::token_endpoint::basic;
 use super::tokens::{self, TokenKind};
-use super::world::{Grant, Hashed, User, World};
+use super::world::World;
 
 /// What a request shows.
 pub(super) enum Credential {

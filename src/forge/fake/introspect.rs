@@ -6,11 +6,12 @@ use serde_json::{Value, json};
 use super::ask::Ask;
 use super::caller::{self, Credential};
 use super::reply::{Answer, Reply};
+use super::rows::{Grant, Hashed};
 use super::server::Forge;
 use super::token_endpoint::basic;
 use super::tokens::{self, put};
 use super::visitor::account_refusal;
-use super::world::{Grant, Hashed, World};
+use super::world::World;
 
 /// Who the sign-in code takes the caller for: on these two pages it reads tokens from query, form and header, and refuses
 /// or redirects before the page is asked.

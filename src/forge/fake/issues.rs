@@ -9,8 +9,9 @@ use super::caller::{check_scope, identify};
 use super::json_body::{Members, invalid};
 use super::reply::{Answer, Reply};
 use super::repositories::named;
+use super::rows::Issue;
 use super::server::Forge;
-use super::world::{Issue, MOST_ROWS};
+use super::world::MOST_ROWS;
 
 /// The longest title, in bytes; longer ones are cut and end in an ellipsis.
 const LONGEST_TITLE: usize = 255;

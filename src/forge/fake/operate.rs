@@ -3,9 +3,9 @@
 use super::faults::{Endpoint, Fault};
 use super::keys::SigningKey;
 use super::record::Seen;
+use super::rows::{Hashed, User};
 use super::seed::Unknown;
 use super::server::FakeForge;
-use super::world::{Hashed, User};
 
 impl FakeForge {
     /// Suspends an account (`prohibit_login`), or lifts that.

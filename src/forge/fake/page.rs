@@ -22,12 +22,17 @@ pub(super) fn text(raw: &str) -> String {
 }
 
 const STYLE: &str = "
-:root{color-scheme:light dark;--line:light-dark(#ccc,#444);--accent:light-dark(#9a3412,#fdba74)}
-body{font:16px/1.5 system-ui,sans-serif;max-width:34rem;margin:2rem auto;padding:0 1rem}
-header{border-bottom:2px solid var(--accent);margin-bottom:1.5rem}header a{color:inherit;text-decoration:none}
-label{display:block;margin:.75rem 0}input{font:inherit;display:block;width:100%;box-sizing:border-box;padding:.4rem}
-button{font:inherit;padding:.45rem 1rem;margin:.5rem .5rem 0 0;cursor:pointer}
-.box{border:1px solid var(--line);border-radius:.4rem;padding:.75rem 1rem;margin:1rem 0}
+:root{color-scheme:light dark;--ink:light-dark(#1f1a17,#efe9e4);--paper:light-dark(#fffdfa,#1a1614);--line:light-dark(#8c8078,#8f837b);--accent:light-dark(#9a3412,#fdba74)}
+*{box-sizing:border-box}
+body{font:1rem/1.5 system-ui,sans-serif;max-width:36rem;margin:0 auto;padding:1rem;background:var(--paper);color:var(--ink)}
+header{border-bottom:2px solid var(--accent);padding:.25rem 0 .75rem;margin-bottom:1.75rem}header a{color:inherit;text-decoration:none}
+h1{font-size:1.5rem;line-height:1.25;margin:0 0 1rem;overflow-wrap:anywhere}a{color:var(--accent)}p,li,pre{overflow-wrap:anywhere}
+label{display:block;margin:.75rem 0}
+input{font:inherit;display:block;width:100%;margin-top:.2rem;padding:.5rem;color:inherit;background:var(--paper);border:1px solid var(--line);border-radius:.4rem}
+button{font:inherit;padding:.5rem 1rem;margin:.5rem .5rem 0 0;cursor:pointer;color:inherit;background:none;border:1px solid var(--line);border-radius:.4rem}
+button.main{color:var(--paper);background:var(--accent);border-color:var(--accent)}
+:focus-visible{outline:3px solid var(--accent);outline-offset:2px}
+.box{border:1px solid var(--line);border-radius:.5rem;padding:.75rem 1rem;margin:1rem 0}
 pre{white-space:pre-wrap;font:inherit;margin:0}code{overflow-wrap:anywhere}";
 
 impl Html {

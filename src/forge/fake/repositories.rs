@@ -10,8 +10,9 @@ use super::ask::Ask;
 use super::caller::{Caller, check_scope, identify, require};
 use super::json_body::{Members, invalid};
 use super::reply::{Answer, Reply};
+use super::rows::{Repository, User};
 use super::server::Forge;
-use super::world::{Moved, Repository, User, World};
+use super::world::{Moved, World};
 
 /// The repository that the path names: a redirect if it was renamed, 404 if it is not there or not the caller's to see.
 pub(super) fn named(forge: &Forge, world: &World, ask: &Ask, caller: Option<&Caller>) -> Result<u64, Reply> {

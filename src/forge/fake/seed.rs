@@ -2,8 +2,8 @@
 
 use crate::base::secret::ClientSecret;
 
+use super::rows::{Application, Hashed, Kind, PersonalToken, Repository, User};
 use super::server::FakeForge;
-use super::world::{Application, Hashed, Kind, PersonalToken, Repository, User};
 use crate::base::clock::Timestamp;
 use crate::wire::ForgeToken;
 

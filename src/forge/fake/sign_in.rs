@@ -6,9 +6,9 @@ use serde_json::json;
 use super::ask::Ask;
 use super::page::{Html, text};
 use super::reply::{Answer, Reply};
+use super::rows::{Hashed, WebSession};
 use super::server::Forge;
 use super::visitor::{self, CHANGE_PASSWORD, admit, check_form, destination, form_guard};
-use super::world::{Hashed, WebSession};
 
 /// Shortest password, in bytes (`MIN_PASSWORD_LENGTH`).
 pub(super) const SHORTEST_PASSWORD: usize = 8;
@@ -45,7 +45,7 @@ fn login_form(forge: &Forge, ask: &Ask, complaint: &str) -> Reply {
     let page = page.form("/user/login", &form_guard(forge, ask)).add(
         "<label>Username or email address <input name=\"user_name\" autocomplete=\"username\" required autofocus></label>\n\
          <label>Password <input type=\"password\" name=\"password\" autocomplete=\"current-password\" required></label>\n\
-         <button type=\"submit\">Sign in</button></form>",
+         <button type=\"submit\" class=\"main\">Sign in</button></form>",
     );
     Reply::html(StatusCode::OK, page.page("Sign in"))
 }
@@ -121,7 +121,7 @@ fn password_form(forge: &Forge, ask: &Ask, complaint: &str) -> Reply {
     let page = page.form(CHANGE_PASSWORD, &form_guard(forge, ask)).add(
         "<label>New password <input type=\"password\" name=\"password\" autocomplete=\"new-password\" required autofocus></label>\n\
          <label>Confirm new password <input type=\"password\" name=\"retype\" autocomplete=\"new-password\" required></label>\n\
-         <button type=\"submit\">Update password</button></form>",
+         <button type=\"submit\" class=\"main\">Update password</button></form>",
     );
     Reply::html(StatusCode::OK, page.page("Update your password"))
 }

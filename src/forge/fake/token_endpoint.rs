@@ -7,10 +7,11 @@ use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use super::ask::Ask;
 use super::authorize::has_redirect_uri;
 use super::reply::Reply;
+use super::rows::{Application, Challenge, Hashed};
 use super::server::Forge;
 use super::settings::FakeVersion;
 use super::tokens::{self, TokenKind};
-use super::world::{Application, Challenge, Hashed, World};
+use super::world::World;
 use crate::base::secret::same;
 
 /// Why no token is given: `error` and `error_description`.

@@ -3,8 +3,9 @@
 
 use serde_json::{Value, json};
 
+use super::rows::{Application, Grant, User};
 use super::server::Forge;
-use super::world::{Application, Grant, User, World};
+use super::world::World;
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum TokenKind {

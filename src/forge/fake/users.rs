@@ -11,10 +11,10 @@ use super::json_body::{Members, invalid};
 use super::names;
 use super::power::is_word;
 use super::reply::{Answer, Reply};
+use super::rows::{Hashed, Kind, PersonalToken, User};
 use super::server::Forge;
 use super::settings::FakeVersion;
 use super::tokens::put;
-use super::world::{Hashed, Kind, PersonalToken, User};
 
 pub(super) fn me(forge: &Forge, ask: &Ask) -> Answer {
     let world = forge.world();

@@ -5,9 +5,10 @@ use axum::http::{StatusCode, header};
 use super::ask::Ask;
 use super::page::Html;
 use super::reply::{Reply, escape};
+use super::rows::User;
 use super::server::Forge;
 use super::settings::FakeVersion;
-use super::world::{User, World};
+use super::world::World;
 
 /// The page on which passwords are changed; the only one that a user who must can see.
 pub(super) const CHANGE_PASSWORD: &str = "/user/settings/change_password";

@@ -60,7 +60,7 @@ pub struct Plan {
     pub routes: Option<String>,
     /// `forge.url`; none: where the fake is.
     pub forge_url: Option<String>,
-    /// More lines for a section, by its name: `("session", "idle = \"1h\"")`.
+    /// More lines for a section, by its name: `("session", "idle = \"1h\"")`; `FORGE` stands for where the fake is.
     pub more: Vec<(&'static str, String)>,
 }
 
@@ -118,7 +118,7 @@ impl Plan {
         ];
         let text: String =
             sections.iter().map(|(name, lines)| format!("[{name}]\n{lines}{}\n", more(name))).collect();
-        text + &routes
+        text.replace("FORGE", forge) + &routes
     }
 }
 

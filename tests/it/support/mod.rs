@@ -7,7 +7,9 @@ pub mod canned;
 pub mod echo;
 pub mod house;
 pub mod logs;
+pub mod moody;
 pub mod raw;
+pub mod recording;
 pub mod replay;
 pub mod sources;
 

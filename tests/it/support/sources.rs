@@ -42,11 +42,8 @@ fn walk(under: &str, see: &mut dyn FnMut(String)) {
         let name = entry.file_name().into_string().unwrap();
         let path = if under.is_empty() { name.clone() } else { format!("{under}/{name}") };
         match entry.file_type().unwrap() {
-            kind if kind.is_dir() => {
-                if !matches!(name.as_str(), ".git" | "target" | "node_modules") {
-                    walk(&path, see);
-                }
-            }
+            kind if kind.is_dir() && matches!(name.as_str(), ".git" | "target" | "node_modules") => {}
+            kind if kind.is_dir() => walk(&path, see),
             kind if kind.is_file() => see(path),
             _ => {}
         }
