@@ -399,9 +399,9 @@ pub fn scrub_answer(headers: &mut HeaderMap, rules: &ScrubRules) -> usize {
             }
         }
     }
-    let clears = headers.get_all(CLEAR_SITE_DATA).iter();
-    if clears.clone().flat_map(tokens).any(|kind| matches!(kind, b"\"cookies\"" | b"\"*\"")) {
-        dropped += clears.count();
+    let clears = headers.get_all(CLEAR_SITE_DATA);
+    if clears.iter().flat_map(tokens).any(|kind| matches!(kind, b"\"cookies\"" | b"\"*\"")) {
+        dropped += clears.iter().count();
         headers.remove(CLEAR_SITE_DATA);
     }
     dropped
