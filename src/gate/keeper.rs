@@ -258,7 +258,12 @@ impl Gatekeeper for ForgeKeeper {
     }
 
     fn explain(&self, fault: &Fault, asked: &Asked) -> Answer {
-        answer::explain(fault.status, fault.reason, fault.title, "", Offer::default(), asked)
+        let advice = if fault.status.is_server_error() {
+            "Nothing is wrong with your sign-in. Try again in a moment; if it keeps happening, tell the operator the request id below."
+        } else {
+            "The request cannot be served as it was sent. Sending it again as it is will not help."
+        };
+        answer::explain(fault.status, fault.reason, fault.title, advice, Offer::default(), asked)
     }
 }
 

@@ -11,7 +11,7 @@
 
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 
-use crate::wire::name;
+use crate::wire::{hops, name};
 
 /// The names of our cookies at one origin.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -110,7 +110,7 @@ pub struct Scrubbed {
     pub cookies: Vec<OwnCookie>,
     /// The request id, if the client sent one that is short and harmless.
     pub request_id: Option<HeaderValue>,
-    /// The addresses a believed peer says the request came through (`X-Forwarded-For`, lines joined).
+    /// The addresses a believed peer says the request came through (`X-Forwarded-For`), as far as they make sense.
     pub forwarded_for: Option<HeaderValue>,
     /// The scheme a believed peer says the visitor used.
     pub forwarded_proto: Option<HeaderValue>,
@@ -211,6 +211,8 @@ pub fn is_reserved(name: &str, extra: &[String]) -> bool {
         || extra.iter().any(|reserved| folds_to(name, reserved))
 }
 
+const CLEAR_SITE_DATA: HeaderName = HeaderName::from_static("clear-site-data");
+
 /// Fields that belong to one hop (RFC 9110 §7.6.1), in lower case.
 fn is_hop_by_hop(name: &HeaderName) -> bool {
     matches!(
@@ -226,6 +228,20 @@ fn is_hop_by_hop(name: &HeaderName) -> bool {
             | "proxy-authenticate"
             | "proxy-authentication-info"
             | "http2-settings"
+    )
+}
+
+/// Fields that an honest proxy in front of us sets: from a believed peer they are no forgery, whether they count or not.
+fn is_of_a_proxy(name: &HeaderName) -> bool {
+    matches!(
+        name.as_str(),
+        "forwarded"
+            | "x-forwarded-for"
+            | "x-forwarded-host"
+            | "x-forwarded-port"
+            | "x-forwarded-proto"
+            | "x-forwarded-server"
+            | "x-real-ip"
     )
 }
 
@@ -250,7 +266,7 @@ pub fn scrub(headers: &mut HeaderMap, rules: &ScrubRules, believed: bool) -> Scr
     // What must be read before it is removed.
     seen.request_id = request_id(headers);
     if believed {
-        seen.forwarded_for = joined(headers, &name::FORWARDED_FOR);
+        seen.forwarded_for = hops::believed(headers.get_all(&name::FORWARDED_FOR).iter());
         seen.forwarded_proto = only(headers, &name::FORWARDED_PROTO);
         seen.forwarded_host = only(headers, &name::FORWARDED_HOST);
     }
@@ -272,7 +288,7 @@ pub fn scrub(headers: &mut HeaderMap, rules: &ScrubRules, believed: bool) -> Scr
         if *field == header::COOKIE {
             cookies = true;
         } else if is_reserved(field.as_str(), &rules.extra) {
-            if *field != name::REQUEST_ID {
+            if *field != name::REQUEST_ID && !(believed && is_of_a_proxy(field)) {
                 seen.spoofed += headers.get_all(field).iter().count();
             }
             drop.push(field.clone());
@@ -305,11 +321,6 @@ fn only(headers: &HeaderMap, name: &HeaderName) -> Option<HeaderValue> {
     let mut lines = headers.get_all(name).iter();
     let first = lines.next()?;
     lines.next().is_none().then(|| first.clone())
-}
-
-fn joined(headers: &HeaderMap, name: &HeaderName) -> Option<HeaderValue> {
-    let lines: Vec<&[u8]> = headers.get_all(name).iter().map(HeaderValue::as_bytes).collect();
-    HeaderValue::from_bytes(&lines.join(b", ".as_slice())).ok().filter(|value| !value.is_empty())
 }
 
 /// Takes our cookies out of all `Cookie` lines. What is left is one line, joined by `; ` (RFC 9113 §8.2.3), or none.
@@ -370,6 +381,14 @@ fn name_of(pair: &[u8]) -> &[u8] {
     pair.split(|byte| *byte == b'=').next().unwrap_or_default().trim_ascii_end()
 }
 
+/// The name under which a browser sends a cookie back. One without a name (`=a=b`) comes back as its value: as `a=b`, so
+/// that `a` is what it sets.
+fn set_by(pair: &[u8]) -> &[u8] {
+    let nameless = |byte: &u8| *byte == b'=' || byte.is_ascii_whitespace();
+    let begin = pair.iter().position(|byte| !nameless(byte)).unwrap_or(pair.len());
+    name_of(pair.get(begin..).unwrap_or_default())
+}
+
 /// Scrubs an answer of the backend: our cookies, our names and `Clear-Site-Data` for cookies are not the
 /// backend's to send. Says how many lines went.
 pub fn scrub_answer(headers: &mut HeaderMap, rules: &ScrubRules) -> usize {
@@ -382,12 +401,8 @@ pub fn scrub_answer(headers: &mut HeaderMap, rules: &ScrubRules) -> usize {
         dropped += headers.get_all(&field).iter().count();
         headers.remove(&field);
     }
-    // Browsers read a line without a name, or with an empty one, back as what stands behind the `=`.
-    let sets_ours = |line: &HeaderValue| {
-        let skipped = line.as_bytes().iter().take_while(|byte| matches!(byte, b'=' | b' ' | b'\t')).count();
-        let line = line.as_bytes().get(skipped..).unwrap_or_default();
-        pairs(line).next().is_some_and(|pair| rules.cookies.owns(name_of(pair)))
-    };
+    let sets_ours =
+        |line: &HeaderValue| pairs(line.as_bytes()).next().is_some_and(|pair| rules.cookies.owns(set_by(pair)));
     if headers.get_all(header::SET_COOKIE).iter().any(sets_ours) {
         let lines: Vec<HeaderValue> = headers.get_all(header::SET_COOKIE).iter().cloned().collect();
         headers.remove(header::SET_COOKIE);
@@ -399,10 +414,10 @@ pub fn scrub_answer(headers: &mut HeaderMap, rules: &ScrubRules) -> usize {
             }
         }
     }
-    let clears = |line: &HeaderValue| tokens(line).any(|kind| matches!(kind, b"\"cookies\"" | b"\"*\""));
-    if headers.get_all("clear-site-data").iter().any(clears) {
-        headers.remove("clear-site-data");
-        dropped += 1;
+    let clears = headers.get_all(CLEAR_SITE_DATA);
+    if clears.iter().flat_map(tokens).any(|kind| matches!(kind, b"\"cookies\"" | b"\"*\"")) {
+        dropped += clears.iter().count();
+        headers.remove(CLEAR_SITE_DATA);
     }
     dropped
 }

@@ -18,6 +18,7 @@
 mod support;
 
 mod access;
+mod answers;
 mod browser;
 mod checks;
 mod cockpit;
@@ -30,6 +31,7 @@ mod forge_contract;
 mod forge_exchanges;
 mod forge_fake;
 mod forge_story;
+mod forwarded;
 mod forwarding;
 mod headers;
 mod id_token;
