@@ -101,13 +101,8 @@ async fn the_demo_says_what_to_do_works_and_leaves_nothing_behind() {
     assert_eq!(page.status(), 200, "{}", page.text());
     assert!(page.text().contains("alice"));
     assert_eq!(children(demo.program.pid()), [""; 0]);
+    // Secrets, sessions and the socket of an app that believes whoever reaches it.
     assert_eq!(fs::metadata(demo.files()).unwrap().permissions().mode() & 0o777, 0o700);
-    for entry in fs::read_dir(demo.files()).unwrap() {
-        let entry = entry.unwrap();
-        let is_config = entry.file_name() == "proxy.toml";
-        let mode = entry.metadata().unwrap().permissions().mode() & 0o007;
-        assert!(is_config || mode == 0, "{entry:?} is open to others");
-    }
     demo.end(Signal::INT).await;
 }
 
