@@ -1,6 +1,11 @@
 //! The house on real sockets: one binary, a module per subject.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests and their support code")]
-#![allow(clippy::indexing_slicing, clippy::missing_panics_doc, reason = "tests and their support code")]
+#![allow(
+    clippy::indexing_slicing,
+    clippy::string_slice,
+    clippy::missing_panics_doc,
+    reason = "tests and their support code"
+)]
 #![allow(
     clippy::pedantic,
     clippy::large_futures,
@@ -18,6 +23,7 @@
 mod support;
 
 mod access;
+mod answers;
 mod browser;
 mod checks;
 mod cockpit;
@@ -31,6 +37,7 @@ mod forge_contract;
 mod forge_exchanges;
 mod forge_fake;
 mod forge_story;
+mod forwarded;
 mod forwarding;
 mod headers;
 mod id_token;

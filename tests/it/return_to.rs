@@ -130,7 +130,7 @@ fn forms(line: &str) -> [String; 5] {
 /// Every line as it is, and each fourth one in one more form, in turn: what a sign-in on sockets costs is time.
 fn some_forms(at: usize, line: &str) -> Vec<String> {
     let [plain, more @ ..] = forms(line);
-    let one_more = more.into_iter().nth(at / 4 % 4).filter(|_| at % 4 == 0);
+    let one_more = more.into_iter().nth(at / 4 % 4).filter(|_| at.is_multiple_of(4));
     [plain].into_iter().chain(one_more).collect()
 }
 
@@ -274,7 +274,8 @@ async fn no_navigation_to_a_line_of_the_corpus_leads_away() {
             assert!(looks_local(&target) && lands_at_home(&target), "{form:?} leads to {target:?}");
         }
     }
-    assert!(redirected > 400, "{redirected}");
+    // The rest is refused before it reaches the gate: what is neither a path nor a whole URL is no target.
+    assert!(redirected > 200, "{redirected}");
     assert_eq!(house.echo.seen().len(), 1, "nobody but the first visitor has seen the app");
     for form in ["//h/%2e%2e", "//h", "/%5ch", "/.//h"] {
         let page = navigate_raw(&house, &mut browser, form).await;
