@@ -8,10 +8,12 @@ pub mod echo;
 pub mod house;
 pub mod logs;
 pub mod moody;
+pub mod program;
 pub mod raw;
 pub mod recording;
 pub mod replay;
 pub mod sources;
+pub mod tls;
 
 use std::time::Duration;
 
