@@ -215,7 +215,7 @@ impl Gatekeeper for ForgeKeeper {
     fn decide(&self, head: &Parts, scrubbed: Scrubbed, asked: &mut Asked) -> Decision<Self::Later> {
         let terms = &*self.terms;
         if scrubbed.spoofed > 0 {
-            warn!(request_id = ?asked.request_id, lines = scrubbed.spoofed, "spoofed_headers_dropped");
+            warn!(request_id = asked.id(), lines = scrubbed.spoofed, "spoofed_headers_dropped");
         }
         let path = head.uri.path();
         let form = path::form(path);
@@ -226,7 +226,7 @@ impl Gatekeeper for ForgeKeeper {
         let (session, odd_cookie) = match &scrubbed.session {
             SessionCookie::Absent => (None, false),
             SessionCookie::Odd => {
-                warn!(request_id = ?asked.request_id, "odd_session_cookie");
+                warn!(request_id = asked.id(), "odd_session_cookie");
                 (None, true)
             }
             SessionCookie::One(text) => {
@@ -366,7 +366,11 @@ impl ForgeKeeper {
         let working = self.shared.tasks.spawn(work(self.clone(), ticket));
         Decision::Later(Box::pin(async move {
             working.await.unwrap_or_else(|crashed| {
-                error!(request_id = ?asked.request_id, cancelled = crashed.is_cancelled(), "a decision did not come to an end");
+                error!(
+                    request_id = asked.id(),
+                    cancelled = crashed.is_cancelled(),
+                    "a decision did not come to an end"
+                );
                 refused(reason::SHUTTING_DOWN, Offer::default(), &asked)
             })
         }))

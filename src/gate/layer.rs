@@ -180,7 +180,7 @@ fn finish<K: Gatekeeper, R>(mut response: Response<R>, keeper: &K, asked: &Asked
     let headers = response.headers_mut();
     let dropped = scrub_answer(headers, keeper.rules());
     if dropped > 0 {
-        warn!(request_id = ?asked.request_id, lines = dropped, "backend_headers_dropped");
+        warn!(request_id = asked.id(), lines = dropped, "backend_headers_dropped");
     }
     // The same id at the backend, in the log and at the client; a backend that names its own is not contradicted.
     headers.entry(name::REQUEST_ID).or_insert_with(|| asked.request_id.clone());

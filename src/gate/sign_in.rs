@@ -292,7 +292,7 @@ async fn stray(keeper: &ForgeKeeper, return_to: &str, ticket: &Ticket) -> Answer
     if has_session(keeper, ticket).await {
         return answer::see_other(return_to, &ticket.asked);
     }
-    warn!(request_id = ?ticket.asked.request_id, "a callback without its sign-in");
+    warn!(request_id = ticket.asked.id(), "a callback without its sign-in");
     let mut answer = refuse(keeper, reason::FLOW_UNKNOWN, Vec::new(), return_to, &ticket.asked);
     // A flow whose cookie is there but does not serve is of no use any more.
     let prefix = &keeper.terms.cookies.names().flow_prefix;

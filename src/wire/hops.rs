@@ -47,7 +47,8 @@ mod tests {
         check(&["203.0.113.7", "2001:DB8::1,10.0.0.1"], Some("203.0.113.7, 2001:db8::1, 10.0.0.1"));
         check(&["[2001:db8::1]:80, 203.0.113.7:80, [::1]"], Some("2001:db8::1, 203.0.113.7, ::1"));
         check(&["::ffff:203.0.113.7"], Some("203.0.113.7"));
-        for junk in ["unknown", "_x", "localhost", "203.0.113.256", "fe80::1%eth0", "\"[::1]\"", "1.2.3.4 5"] {
+        for junk in ["unknown", "_x", "localhost", "203.0.113.256", "fe80::1%eth0", "\"[::1]\"", "1.2.3.4 5"]
+        {
             let line: &'static str = Box::leak(format!("10.0.0.1, {junk}, 10.0.0.2").into_boxed_str());
             check(&[line], Some("10.0.0.2"));
         }

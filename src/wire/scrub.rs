@@ -386,8 +386,9 @@ pub fn scrub_answer(headers: &mut HeaderMap, rules: &ScrubRules) -> usize {
         dropped += headers.get_all(&field).iter().count();
         headers.remove(&field);
     }
-    let sets_ours =
-        |line: &HeaderValue| pairs(line.as_bytes()).next().is_some_and(|pair| rules.cookies.owns(set_by(pair)));
+    let sets_ours = |line: &HeaderValue| {
+        pairs(line.as_bytes()).next().is_some_and(|pair| rules.cookies.owns(set_by(pair)))
+    };
     if headers.get_all(header::SET_COOKIE).iter().any(sets_ours) {
         let lines: Vec<HeaderValue> = headers.get_all(header::SET_COOKIE).iter().cloned().collect();
         headers.remove(header::SET_COOKIE);

@@ -351,8 +351,16 @@ async fn every_answer_of_ours_is_private_complete_and_tells_nothing_of_the_insid
     both(&house, &alice, "GET", "/_hero/auth/logout", 405, "bad_method").await;
     both_with(&house, &alice, "POST", "/app", &[("Origin", "https://evil.example")], 403, "foreign_origin")
         .await;
-    both_with(&house, &alice, "POST", "/_hero/auth/logout", &[("Origin", "http://localhost")], 403, "foreign_origin")
-        .await;
+    both_with(
+        &house,
+        &alice,
+        "POST",
+        "/_hero/auth/logout",
+        &[("Origin", "http://localhost")],
+        403,
+        "foreign_origin",
+    )
+    .await;
     both(&house, &nobody, "GET", "/_hero/auth/callback", 400, "callback_malformed").await;
     both(&house, &nobody, "GET", "/_hero/auth/callback?code=a&state=b", 400, "flow_unknown").await;
     both(&house, &nobody, "GET", "/_hero/auth/callback?error=access_denied&state=b", 400, "flow_unknown")

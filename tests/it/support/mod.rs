@@ -8,10 +8,12 @@ pub mod echo;
 pub mod house;
 pub mod logs;
 pub mod moody;
+pub mod process;
 pub mod raw;
 pub mod recording;
 pub mod replay;
 pub mod sources;
+pub mod wiretap;
 
 use std::time::Duration;
 
