@@ -182,8 +182,8 @@ fn finish<K: Gatekeeper, R>(mut response: Response<R>, keeper: &K, asked: &Asked
     if dropped > 0 {
         warn!(request_id = asked.id(), lines = dropped, "backend_headers_dropped");
     }
-    // The same id at the backend, in the log and at the client; a backend that names its own is not contradicted.
-    headers.entry(name::REQUEST_ID).or_insert_with(|| asked.request_id.clone());
+    // The same id at the backend, in the log and at the client, whatever a backend says.
+    headers.insert(name::REQUEST_ID, asked.request_id.clone());
     if asked.signed_in && !headers.contains_key(header::CACHE_CONTROL) {
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("private"));
     }

@@ -26,7 +26,10 @@ mod pages;
 mod reader;
 mod renew;
 mod rules;
+mod sessions;
 mod sign_in;
+mod stranger;
+mod terms;
 
 pub use keeper::ForgeKeeper;
 pub use layer::{ForgeAuth, ForgeAuthLayer};

@@ -134,11 +134,12 @@ impl Near {
         }
     }
 
-    pub(super) fn look(&self, key: SessionKey, now: Timestamp) -> Look {
+    /// What is known of a session at an origin; at another than its own it is unknown.
+    pub(super) fn look(&self, key: SessionKey, now: Timestamp, origin: &str) -> Look {
         let Some(session) = self.sessions.get(&key) else { return Look::Unknown };
         let age = now.since(session.loaded_at);
         // A clock that was set back makes an entry look as if it came from the future: it does not count either.
-        if age >= FRESH || session.loaded_at > now {
+        if age >= FRESH || session.loaded_at > now || session.record.origin != origin {
             return Look::Unknown;
         }
         let Some(account) = self.accounts.get(&session.account) else { return Look::Unknown };

@@ -143,7 +143,7 @@ fn folds_under(name: &str, prefix: &str) -> bool {
 
 /// Names that we set, that other products set to say who somebody is, or that a backend may take a URL or an address
 /// from. Whatever begins so, once folded, is reserved.
-const RESERVED_PREFIXES: [&str; 8] = [
+const RESERVED_PREFIXES: [&str; 14] = [
     "x-hero-",
     "x-forwarded-",
     "x-auth-request-",
@@ -152,6 +152,12 @@ const RESERVED_PREFIXES: [&str; 8] = [
     "x-ssl-client-",
     "tailscale-",
     "x-pomerium-",
+    "x-remote-",
+    "x-vouch-",
+    "x-goog-authenticated-user-",
+    "x-amzn-oidc-",
+    "x-ms-client-principal",
+    "oidc-claim-",
 ];
 
 /// Reserved whole names, folded.
@@ -197,7 +203,7 @@ const GUARDED: [&str; 10] = [
 pub fn is_reserved(name: &str, extra: &[String]) -> bool {
     // Two letters decide nearly always: this is asked for every header line of every request.
     let first = name.bytes().next().map_or(0, folded);
-    let listed = matches!(first, b'x' | b'f' | b'r' | b't' | b'c' | b'p' | b's')
+    let listed = matches!(first, b'x' | b'f' | b'r' | b't' | b'c' | b'p' | b's' | b'o')
         && (RESERVED_PREFIXES.iter().any(|prefix| folds_under(name, prefix))
             || RESERVED.iter().any(|reserved| folds_to(name, reserved)));
     listed
@@ -241,7 +247,14 @@ fn is_of_a_proxy(name: &HeaderName) -> bool {
 
 /// Fields that `Connection` cannot take away.
 fn is_immune(name: &HeaderName) -> bool {
-    matches!(*name, header::HOST | header::CONTENT_LENGTH | header::TRANSFER_ENCODING | header::CONTENT_TYPE)
+    matches!(
+        *name,
+        header::HOST
+            | header::CONTENT_LENGTH
+            | header::TRANSFER_ENCODING
+            | header::CONTENT_TYPE
+            | header::ORIGIN
+    ) || name.as_str().starts_with("sec-fetch-")
 }
 
 /// Scrubs a request's headers; `believed` says whether the peer's `X-Forwarded-*` count.
@@ -380,8 +393,10 @@ fn set_by(pair: &[u8]) -> &[u8] {
 /// backend's to send. Says how many lines went.
 pub fn scrub_answer(headers: &mut HeaderMap, rules: &ScrubRules) -> usize {
     let mut dropped = 0;
-    let named: Vec<HeaderName> =
-        headers.keys().filter(|field| folds_under(field.as_str(), "x-hero-")).cloned().collect();
+    let ours = |field: &&HeaderName| {
+        folds_under(field.as_str(), "x-hero-") || folds_to(field.as_str(), "x-forwarded-access-token")
+    };
+    let named: Vec<HeaderName> = headers.keys().filter(ours).cloned().collect();
     for field in named {
         dropped += headers.get_all(&field).iter().count();
         headers.remove(&field);

@@ -37,6 +37,7 @@ mod forwarding;
 mod headers;
 mod id_token;
 mod layer;
+mod noback;
 mod papers;
 mod program;
 mod raw_http;
