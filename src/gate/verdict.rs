@@ -52,11 +52,7 @@ pub struct Asked {
 }
 
 impl Asked {
-<<<<<<< HEAD
-    /// The request's id as text, as the log has it.
-=======
     /// The request's id, for a log.
->>>>>>> main
     pub fn id(&self) -> &str {
         self.request_id.to_str().unwrap_or("-")
     }
