@@ -7,7 +7,9 @@ use crate::support::house::{Plan, TestHouse};
 use crate::support::logs::Logs;
 use crate::support::moody::{Mood, Moody};
 
-/// Holds: K11 (that each event is there, once; not its limit).
+/// Each event is there, once. That nobody can fill the disk with them is not shown here.
+///
+/// Holds: K11.
 #[tokio::test]
 async fn what_happens_is_told_once() {
     let store = Moody::new();

@@ -34,7 +34,7 @@ async fn signed_in(process: &Process) -> Browser {
     alice
 }
 
-/// Holds: H5, K11 (sign-in, sign-out, reload), V2.
+/// Holds: H5, K11, V2.
 #[tokio::test]
 async fn a_switched_flag_holds_from_the_next_request_after_a_hang_up_or_the_reload_command() {
     let mut street = Street::new().await;
@@ -197,7 +197,7 @@ async fn whatever_a_client_says_is_one_escaped_line() {
     }
 }
 
-/// Holds: X7 (no core files), K4 (the process table).
+/// Holds: K4, X7.
 #[tokio::test]
 async fn the_process_leaves_no_core_file_and_shows_no_secret_to_its_neighbours() {
     let street = Street::new().await;
