@@ -83,8 +83,10 @@ impl Flows<'_> {
     /// The name of a flow's cookie: eight hexadecimal digits of its state's hash.
     pub(super) fn name(&self, state: &str) -> String {
         let hash = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, state.as_bytes());
-        let id: String = hash.as_ref().iter().take(4).map(|byte| format!("{byte:02x}")).collect();
-        format!("{}{id}", self.names.names().flow_prefix)
+        hash.as_ref()
+            .iter()
+            .take(4)
+            .fold(self.names.names().flow_prefix.clone(), |name, byte| format!("{name}{byte:02x}"))
     }
 
     /// The value of a flow's cookie, sealed to its name and its origin.

@@ -1,6 +1,11 @@
 //! The house on real sockets: one binary, a module per subject.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests and their support code")]
-#![allow(clippy::indexing_slicing, clippy::missing_panics_doc, reason = "tests and their support code")]
+#![allow(
+    clippy::indexing_slicing,
+    clippy::string_slice,
+    clippy::missing_panics_doc,
+    reason = "tests and their support code"
+)]
 #![allow(
     clippy::pedantic,
     clippy::large_futures,

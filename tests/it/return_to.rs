@@ -130,7 +130,7 @@ fn forms(line: &str) -> [String; 5] {
 /// Every line as it is, and each fourth one in one more form, in turn: what a sign-in on sockets costs is time.
 fn some_forms(at: usize, line: &str) -> Vec<String> {
     let [plain, more @ ..] = forms(line);
-    let one_more = more.into_iter().nth(at / 4 % 4).filter(|_| at % 4 == 0);
+    let one_more = more.into_iter().nth(at / 4 % 4).filter(|_| at.is_multiple_of(4));
     [plain].into_iter().chain(one_more).collect()
 }
 
