@@ -54,10 +54,10 @@ impl Logs {
     }
 }
 
-/// The events of JSON lines with these words as their message.
+/// The events of JSON lines with these words as their message. What is said before the log begins is no JSON.
 pub fn events(lines: &str, message: &str) -> Vec<Value> {
-    let all = lines
-        .lines()
-        .map(|line| serde_json::from_str::<Value>(line).unwrap_or_else(|_| panic!("no JSON: {line}")));
+    let all = lines.lines().filter(|line| line.starts_with('{'));
+    let all =
+        all.map(|line| serde_json::from_str::<Value>(line).unwrap_or_else(|_| panic!("no JSON: {line}")));
     all.filter(|event| event["message"] == message).collect()
 }
