@@ -130,6 +130,7 @@ impl House {
         next.gate.forge_url = old.gate.forge_url.clone();
         next.gate.client_id = old.gate.client_id.clone();
         next.gate.scopes = old.gate.scopes.clone();
+        next.gate.forge_timeout = old.gate.forge_timeout;
         let keeper = self.keeper.with(next.gate.clone())?;
         self.stack.store(Arc::new(stack(&keeper, &self.pools, &next)?));
         self.keeper = keeper;

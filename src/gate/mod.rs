@@ -20,13 +20,16 @@ mod exchange;
 mod flight;
 mod flow;
 mod judge;
+mod keep;
 mod near;
 mod own;
 mod pages;
 mod reader;
 mod renew;
 mod rules;
+mod scope;
 mod sign_in;
+mod unsaved;
 
 pub use keeper::ForgeKeeper;
 pub use layer::{ForgeAuth, ForgeAuthLayer};

@@ -589,7 +589,8 @@ async fn odd_names_and_groups_of_the_forge_are_one_encoded_line_each() {
         assert!(groups[0].bytes().all(|byte| byte.is_ascii_graphic()), "{groups:?}");
         let groups = decode_groups(groups[0]).unwrap();
         assert!(
-            groups.iter().all(|group| group.org != "acme" || group.team.as_deref().is_some_and(|team| team.starts_with("ops,root"))),
+            groups.iter().all(|group| group.org != "acme"
+                || group.team.as_deref().is_some_and(|team| team.starts_with("ops,root"))),
             "{groups:?}"
         );
         assert!(groups.iter().any(|group| group.org == "x,acme"), "{groups:?}");
