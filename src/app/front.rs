@@ -66,7 +66,7 @@ impl Line {
     fn write<B>(&self, response: &Response<B>) {
         let took: Duration = self.begun.elapsed();
         let peer = match self.peer {
-            Some(Peer::Ip(address)) => address.ip().to_string(),
+            Some(Peer::Ip(address)) => address.ip().to_canonical().to_string(),
             Some(Peer::Unix) => "unix".to_owned(),
             None => "-".to_owned(),
         };

@@ -169,9 +169,13 @@ impl House {
                         warn!(error = %failed, "the session store does not answer");
                     }
                 }
-                match keeper.sweep().await {
-                    Ok(0) | Err(_) => {}
-                    Ok(rows) => info!(rows, "expired rows are gone from the session store"),
+                let mut swept = 0;
+                // Each sweep takes a bounded number of rows, so that nobody waits long behind it.
+                while let Ok(rows @ 1..) = keeper.sweep().await {
+                    swept += rows;
+                }
+                if swept > 0 {
+                    info!(rows = swept, "expired rows are gone from the session store");
                 }
                 tokio::time::sleep(Duration::from_secs(if well { 60 } else { 5 })).await;
             }

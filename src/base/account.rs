@@ -6,7 +6,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 /// The forge's numeric user id as decimal text (the `sub` of its `id_token`): stable across renames.
-/// Source: forgejo.md 1.8; OpenID Connect Core §2.
+/// Source: docs/FORGEJO.md 1.8; OpenID Connect Core §2.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct UserId(pub Arc<str>);

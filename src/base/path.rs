@@ -75,6 +75,10 @@ fn covers(prefix: &str, path: &str) -> bool {
     path.strip_prefix(prefix).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
+/// What Unicode normalisation (NFKC) turns into dots and slashes.
+const LOOKS_LIKE_DOT_OR_SLASH: [char; 8] =
+    ['\u{ff0e}', '\u{ff0f}', '\u{ff3c}', '\u{2024}', '\u{2025}', '\u{2026}', '\u{2044}', '\u{2215}'];
+
 /// Looks at a path's form: decoded once, never twice.
 ///
 /// Odd are: an empty, `.` or `..` segment, a backslash, a semicolon, an escaped slash, backslash, dot-only segment,
@@ -107,7 +111,8 @@ pub fn form(path: &str) -> PathForm {
             Decoded::Clean => {}
             Decoded::Odd => odd = true,
         }
-        odd |= matches!(decoded.last(), Some(b'.' | b' ')) || std::str::from_utf8(&decoded).is_err();
+        odd |= matches!(decoded.last(), Some(b'.' | b' '))
+            || std::str::from_utf8(&decoded).map_or(true, |text| text.contains(LOOKS_LIKE_DOT_OR_SLASH));
     }
     if odd { PathForm::Odd } else { PathForm::Plain }
 }
@@ -214,6 +219,8 @@ mod tests {
             "/public/%09",
             "/public/%7f",
             "/public/%ff",
+            "/public/%ef%bc%8f",
+            "/public/%ef%bc%8e%ef%bc%8e",
         ] {
             assert_eq!(form(path), PathForm::Odd, "{path}");
             assert_ne!(table().find(path), Some(&"public"), "{path}");

@@ -27,7 +27,7 @@ pub struct Authorization<'a> {
     pub verifier: &'a PkceVerifier,
 }
 
-/// A token response (forgejo.md 1.6).
+/// A token response (docs/FORGEJO.md 1.6).
 #[derive(Debug)]
 pub struct TokenSet {
     /// The access token.
@@ -40,7 +40,7 @@ pub struct TokenSet {
     pub id_token: Option<IdToken>,
 }
 
-/// What introspection says (RFC 7662 §2.2; forgejo.md 1.8).
+/// What introspection says (RFC 7662 §2.2; docs/FORGEJO.md 1.8).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Introspection {
     /// Alive, with this scope text.

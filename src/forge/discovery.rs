@@ -1,8 +1,8 @@
 //! The discovery document: where the forge's endpoints are, and what it calls itself.
 //!
 //! 1. The issuer is the configured public URL, up to one trailing slash: Forgejo has one until 11, none from 12 on
-//!    (forgejo.md 0.1). What it says, byte for byte, is what an id_token's `iss` must be.
-//! 2. The document speaks of public addresses only, also when it is read from an internal one (forgejo.md 1.1): the
+//!    (docs/FORGEJO.md 0.1). What it says, byte for byte, is what an id_token's `iss` must be.
+//! 2. The document speaks of public addresses only, also when it is read from an internal one (docs/FORGEJO.md 1.1): the
 //!    browser gets those; what we call ourselves is moved to the internal address.
 //! 3. An endpoint outside the configured URL is refused: our client secret would go there.
 //!

@@ -10,7 +10,7 @@ use url::Url;
 #[non_exhaustive]
 pub enum ForgeError {
     /// The code or refresh token is of no use any more: read the store again, else sign in again.
-    /// (`unauthorized_client` or `invalid_grant`; forgejo.md 1.6.)
+    /// (`unauthorized_client` or `invalid_grant`; docs/FORGEJO.md 1.6.)
     ///
     /// When a code was redeemed, `unauthorized_client` is also what a wrong client secret looks like: see
     /// [`ForgeError::may_be_client_secret`].
@@ -48,7 +48,7 @@ impl ForgeError {
 
     /// Whether a failed `redeem` may stem from a wrong client secret: on the code grant the forge then says
     /// `unauthorized_client`, as it does for a used code. Worth a line in the operator's log.
-    /// Source: forgejo.md 1.6.
+    /// Source: docs/FORGEJO.md 1.6.
     pub fn may_be_client_secret(&self) -> bool {
         matches!(
             self,

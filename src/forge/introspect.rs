@@ -1,7 +1,7 @@
 //! What a token is good for, asked of the forge itself.
 //!
 //! The question goes out as JSON: to a form, Forgejo 12 to 15 answers about a dead token as if the question came from
-//! its bearer, with a 401, a redirect or a page (forgejo.md 1.8). Client authentication is HTTP Basic with the raw id
+//! its bearer, with a 401, a redirect or a page (docs/FORGEJO.md 1.8). Client authentication is HTTP Basic with the raw id
 //! and secret; Forgejo takes nothing else here. An answer that is not the expected one says nothing about the token.
 //!
 //! Source: RFC 7662 §2.

@@ -152,7 +152,7 @@ impl ForgeOauth for HttpForge {
                 Err(refused @ ForgeError::BadIdToken(IdTokenFault::Issuer)) => refused,
                 settled => return settled,
             };
-            // An upgraded forge may have lost its issuer's trailing slash (forgejo.md 0.1): look again.
+            // An upgraded forge may have lost its issuer's trailing slash (docs/FORGEJO.md 0.1): look again.
             let newer = self.document.again(&document, self.ask_document()).await?;
             if newer.issuer == document.issuer {
                 return Err(refused);
@@ -181,7 +181,7 @@ impl fmt::Debug for HttpForge {
 }
 
 /// Where a browser is sent. Forgejo keeps the whole URL in a cookie while the visitor signs in, so it must stay short
-/// (forgejo.md 1.2).
+/// (docs/FORGEJO.md 1.2).
 fn authorize_url(endpoint: &Url, client_id: &str, ask: &Authorization<'_>) -> Url {
     let mut url = endpoint.clone();
     url.query_pairs_mut()

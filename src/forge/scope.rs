@@ -1,6 +1,6 @@
 //! What a scope is worth at the forge. Pure.
 //!
-//! The forge's rule, on every API request (forgejo.md 2.1):
+//! The forge's rule, on every API request (docs/FORGEJO.md 2.1):
 //!
 //! 1. The grant's scope is split at single spaces. `openid profile email groups` have no power over the API.
 //! 2. Words that name API access count: `read:` or `write:` with a category, `all`, `public-only`. `write:` holds
@@ -13,7 +13,7 @@ use std::fmt;
 
 use thiserror::Error;
 
-/// The words about who somebody is; none has power over the API (forgejo.md 1.1).
+/// The words about who somebody is; none has power over the API (docs/FORGEJO.md 1.1).
 pub const OIDC_WORDS: [&str; 4] = ["openid", "profile", "email", "groups"];
 
 const ALL: &str = "all";
@@ -32,7 +32,7 @@ const fn category(words: [&'static str; 2], may: [&'static str; 2]) -> Category 
     Category { read, write, may_read, may_write }
 }
 
-/// All parts of the API (forgejo.md 2.1).
+/// All parts of the API (docs/FORGEJO.md 2.1).
 const CATEGORIES: [Category; 9] = [
     category(
         ["read:user", "write:user"],

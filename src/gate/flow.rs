@@ -10,14 +10,15 @@ use crate::base::clock::Timestamp;
 use crate::base::entropy::{Entropy, random_text};
 use crate::base::seal::Sealer;
 use crate::base::secret::{Nonce, PkceVerifier, State, same};
+use crate::session::cookie::CookieNames;
 use crate::wire::scrub::OwnCookie;
 
 /// How long a sign-in may take: a forced change of the password may stand in its way.
 pub(super) const LIFE: Duration = Duration::from_mins(15);
 /// Sign-ins under way in one browser; one more ends the oldest.
 pub(super) const MOST: usize = 10;
-/// How many characters of the state name its cookie.
-const NAME_CHARS: usize = 8;
+/// All their cookies together, in bytes: many a server takes header lines of 8 KiB and no more.
+const MOST_BYTES: usize = 6 * 1024;
 
 /// A sign-in under way.
 #[derive(Debug)]
@@ -68,85 +69,166 @@ impl Flow {
             restarts,
         }
     }
+}
 
-    /// The name of its cookie.
-    pub(super) fn cookie_name(&self, prefix: &str) -> String {
-        name_for(prefix, self.state.expose())
+/// How flows are kept in browsers at one origin.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Flows<'a> {
+    pub names: &'a CookieNames,
+    pub origin: &'a str,
+    pub sealer: &'a Sealer,
+}
+
+impl Flows<'_> {
+    /// The name of a flow's cookie: eight hexadecimal digits of its state's hash.
+    pub(super) fn name(&self, state: &str) -> String {
+        let hash = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, state.as_bytes());
+        let id: String = hash.as_ref().iter().take(4).map(|byte| format!("{byte:02x}")).collect();
+        format!("{}{id}", self.names.names().flow_prefix)
     }
 
-    /// The value of its cookie, sealed to that name.
-    pub(super) fn cookie_value(&self, prefix: &str, sealer: &Sealer) -> String {
+    /// The value of a flow's cookie, sealed to its name and its origin.
+    pub(super) fn value(&self, flow: &Flow) -> String {
         let sealed = Sealed {
-            s: self.state.expose().to_owned(),
-            v: self.verifier.expose().to_owned(),
-            n: self.nonce.expose().to_owned(),
-            r: self.return_to.clone(),
-            t: self.started_at.millis(),
-            k: self.restarts,
+            s: flow.state.expose().to_owned(),
+            v: flow.verifier.expose().to_owned(),
+            n: flow.nonce.expose().to_owned(),
+            r: flow.return_to.clone(),
+            t: flow.started_at.millis(),
+            k: flow.restarts,
         };
         let plain = zeroize::Zeroizing::new(serde_json::to_vec(&sealed).unwrap_or_default());
-        URL_SAFE_NO_PAD.encode(sealer.seal(self.cookie_name(prefix).as_bytes(), &plain))
+        let owner = self.owner(&self.name(flow.state.expose()));
+        URL_SAFE_NO_PAD.encode(self.sealer.seal(owner.as_bytes(), &plain))
     }
-}
 
-fn name_for(prefix: &str, state: &str) -> String {
-    format!("{prefix}{}", state.chars().take(NAME_CHARS).collect::<String>())
-}
+    fn owner(&self, name: &str) -> String {
+        format!("{name} at {}", self.origin)
+    }
 
-fn open(cookie: &OwnCookie, sealer: &Sealer) -> Option<Flow> {
-    let bytes = URL_SAFE_NO_PAD.decode(&cookie.value).ok()?;
-    let plain = sealer.open(cookie.name.as_bytes(), &bytes).ok()?;
-    let mut sealed: Sealed = serde_json::from_slice(&plain).ok()?;
-    Some(Flow {
-        state: State::new(std::mem::take(&mut sealed.s)),
-        verifier: PkceVerifier::new(std::mem::take(&mut sealed.v)),
-        nonce: Nonce::new(std::mem::take(&mut sealed.n)),
-        return_to: std::mem::take(&mut sealed.r),
-        started_at: Timestamp::from_millis(sealed.t),
-        restarts: sealed.k,
-    })
+    fn open(&self, cookie: &OwnCookie) -> Option<Flow> {
+        let bytes = URL_SAFE_NO_PAD.decode(&cookie.value).ok()?;
+        let plain = self.sealer.open(self.owner(&cookie.name).as_bytes(), &bytes).ok()?;
+        let mut sealed: Sealed = serde_json::from_slice(&plain).ok()?;
+        Some(Flow {
+            state: State::new(std::mem::take(&mut sealed.s)),
+            verifier: PkceVerifier::new(std::mem::take(&mut sealed.v)),
+            nonce: Nonce::new(std::mem::take(&mut sealed.n)),
+            return_to: std::mem::take(&mut sealed.r),
+            started_at: Timestamp::from_millis(sealed.t),
+            restarts: sealed.k,
+        })
+    }
+
+    /// The flow that a callback's `state` belongs to, if this browser began it and it still lives. The state is compared
+    /// in constant time, and before anything else is done with the callback.
+    pub(super) fn find(&self, state: &str, cookies: &[OwnCookie], now: Timestamp) -> Option<Flow> {
+        let name = self.name(state);
+        let mut named = cookies.iter().filter(|cookie| cookie.name == name);
+        let flow = self.open(named.next()?)?;
+        // Two cookies of one name: somebody planted one.
+        let alone = named.next().is_none();
+        (alone && same(flow.state.expose(), state) && is_live(&flow, now)).then_some(flow)
+    }
+
+    /// The names of flow cookies that have to go so that one more of `room` bytes fits: dead ones, and the oldest. Those of
+    /// another proxy on this host are not ours to judge.
+    pub(super) fn crowded_out(&self, cookies: &[OwnCookie], room: usize, now: Timestamp) -> Vec<String> {
+        let mut live: Vec<(Timestamp, &OwnCookie)> = Vec::new();
+        let mut gone: Vec<String> = Vec::new();
+        for cookie in cookies.iter().filter(|cookie| self.names.flow_id(&cookie.name).is_some()) {
+            match self.open(cookie) {
+                Some(flow) if is_live(&flow, now) => live.push((flow.started_at, cookie)),
+                _ => gone.push(cookie.name.clone()),
+            }
+        }
+        // The youngest stay.
+        live.sort_unstable_by_key(|(started_at, _)| std::cmp::Reverse(*started_at));
+        let (mut count, mut bytes) = (1, room);
+        for (_, cookie) in live {
+            count += 1;
+            bytes += cookie.name.len() + cookie.value.len() + 3;
+            if count > MOST || bytes > MOST_BYTES {
+                gone.push(cookie.name.clone());
+            }
+        }
+        gone
+    }
 }
 
 fn is_live(flow: &Flow, now: Timestamp) -> bool {
     now.since(flow.started_at) < LIFE && flow.started_at.since(now) < LIFE
 }
 
-/// The flow that a callback's `state` belongs to, if this browser began it and it still lives. The state is compared in
-/// constant time, and before anything else is done with the callback.
-pub(super) fn find(
-    state: &str,
-    cookies: &[OwnCookie],
-    prefix: &str,
-    sealer: &Sealer,
-    now: Timestamp,
-) -> Option<Flow> {
-    let name = name_for(prefix, state);
-    let mut named = cookies.iter().filter(|cookie| cookie.name == name);
-    let flow = open(named.next()?, sealer)?;
-    // Two cookies of one name: somebody planted one.
-    let alone = named.next().is_none();
-    (alone && same(flow.state.expose(), state) && is_live(&flow, now)).then_some(flow)
-}
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
 
-/// The names of flow cookies that have to go so that one more fits: dead ones, and the oldest.
-pub(super) fn crowded_out(
-    cookies: &[OwnCookie],
-    prefix: &str,
-    sealer: &Sealer,
-    now: Timestamp,
-) -> Vec<String> {
-    let mut live: Vec<(Timestamp, &str)> = Vec::new();
-    let mut gone: Vec<String> = Vec::new();
-    for cookie in cookies.iter().filter(|cookie| cookie.name.starts_with(prefix)) {
-        match open(cookie, sealer) {
-            Some(flow) if is_live(&flow, now) => live.push((flow.started_at, &cookie.name)),
-            _ => gone.push(cookie.name.clone()),
-        }
+    use url::Url;
+
+    use super::*;
+    use crate::base::entropy::SeededEntropy;
+    use crate::base::seal::{KeyRing, SealKey};
+
+    const START: Timestamp = Timestamp::from_secs(1_800_000_000);
+
+    fn sealer() -> Sealer {
+        Sealer::new(
+            &KeyRing::of(SealKey::random(&SeededEntropy::new(1))),
+            "flow",
+            Arc::new(SeededEntropy::new(2)),
+        )
     }
-    live.sort_unstable();
-    let surplus = (live.len() + 1).saturating_sub(MOST);
-    gone.extend(live.iter().take(surplus).map(|(_, name)| (*name).to_owned()));
-    // A name that a header cannot carry was never ours to set.
-    gone.retain(|name| name.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-')));
-    gone
+
+    fn names(url: &str) -> CookieNames {
+        CookieNames::for_origin(&Url::parse(url).unwrap()).unwrap()
+    }
+
+    fn begun(flows: &Flows<'_>, entropy: &SeededEntropy, target: &str, after: u64) -> (OwnCookie, String) {
+        let flow = Flow::begin(entropy, target.to_owned(), START.plus(Duration::from_secs(after)), 0);
+        let state = flow.state.expose().to_owned();
+        (OwnCookie { name: flows.name(&state), value: flows.value(&flow).into_bytes() }, state)
+    }
+
+    /// Holds: O2, S7.
+    #[test]
+    fn a_flow_counts_under_its_own_name_at_its_own_origin_and_in_its_time() {
+        let (sealer, entropy) = (sealer(), SeededEntropy::new(3));
+        let (here, there) = (names("https://vm1.example.org"), names("https://vm2.example.org"));
+        let flows = Flows { names: &here, origin: "https://vm1.example.org", sealer: &sealer };
+        let (cookie, state) = begun(&flows, &entropy, "/x", 0);
+        let (other, _) = begun(&flows, &entropy, "/y", 0);
+        let find = |flows: &Flows<'_>, cookies: &[OwnCookie], after| {
+            flows.find(&state, cookies, START.plus(Duration::from_secs(after))).map(|flow| flow.return_to)
+        };
+        assert_eq!(find(&flows, std::slice::from_ref(&cookie), 0).as_deref(), Some("/x"));
+        assert_eq!(find(&flows, std::slice::from_ref(&cookie), 899).as_deref(), Some("/x"));
+        assert_eq!(find(&flows, std::slice::from_ref(&cookie), 900), None);
+        assert_eq!(find(&flows, &[cookie.clone(), cookie.clone()], 0), None);
+        let moved = OwnCookie { name: cookie.name.clone(), value: other.value };
+        assert_eq!(find(&flows, &[moved], 0), None);
+        let elsewhere = Flows { names: &there, origin: "https://vm2.example.org", sealer: &sealer };
+        assert_eq!(find(&elsewhere, &[cookie], 0), None);
+    }
+
+    /// Holds: O5.
+    #[test]
+    fn the_oldest_give_way_in_number_and_in_bytes_and_nobody_elses() {
+        let (sealer, entropy) = (sealer(), SeededEntropy::new(4));
+        let here = names("https://vm1.example.org");
+        let flows = Flows { names: &here, origin: "https://vm1.example.org", sealer: &sealer };
+        let mut cookies: Vec<OwnCookie> = (0..10).map(|at| begun(&flows, &entropy, "/", at).0).collect();
+        let neighbour = names("https://vm1.example.org:8443");
+        let theirs = Flows { names: &neighbour, origin: "https://vm1.example.org:8443", sealer: &sealer };
+        cookies.push(begun(&theirs, &entropy, "/", 0).0);
+        cookies.push(OwnCookie { name: format!("{}zzz", here.names().flow_prefix), value: b"junk".to_vec() });
+        let gone = flows.crowded_out(&cookies, 400, START.plus(Duration::from_secs(10)));
+        assert_eq!(gone, [cookies[11].name.clone(), cookies[0].name.clone()]);
+        let long = format!("/{}", "a".repeat(1000));
+        let heavy: Vec<OwnCookie> = (0..9).map(|at| begun(&flows, &entropy, &long, at).0).collect();
+        let gone = flows.crowded_out(&heavy, heavy[0].value.len(), START.plus(Duration::from_secs(10)));
+        let left: usize =
+            heavy.iter().filter(|cookie| !gone.contains(&cookie.name)).map(|cookie| cookie.value.len()).sum();
+        assert!(left + heavy[0].value.len() <= MOST_BYTES && gone.len() < 8, "{left} in {}", gone.len());
+    }
 }

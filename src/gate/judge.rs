@@ -85,8 +85,10 @@ pub(super) fn judge(
         Freshness::Ageing | Freshness::Stale | Freshness::Fresh => Behind::Nothing,
         Freshness::Expired => {
             return match settings.without_token {
-                WithoutToken::Forward => Judgement::Pass(injection, Behind::Nothing),
-                WithoutToken::Unavailable => Judgement::NoToken,
+                WithoutToken::Unavailable if !route.public => Judgement::NoToken,
+                WithoutToken::Forward | WithoutToken::Unavailable => {
+                    Judgement::Pass(injection, Behind::Nothing)
+                }
             };
         }
     };

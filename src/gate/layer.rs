@@ -13,6 +13,7 @@ use http_body::Body;
 use pin_project_lite::pin_project;
 use tower_layer::Layer;
 use tower_service::Service;
+use tracing::warn;
 
 use crate::base::fault::Fault;
 use crate::gate::body::{GateBody, Untrailed};
@@ -177,9 +178,12 @@ fn finish<K: Gatekeeper, R>(mut response: Response<R>, keeper: &K, asked: &Asked
         return keeper.explain(&fault, asked).map(GateBody::ours);
     }
     let headers = response.headers_mut();
-    scrub_answer(headers, keeper.rules());
-    // The same id at the backend, in the log and at the client; a backend that names its own is not contradicted.
-    headers.entry(name::REQUEST_ID).or_insert_with(|| asked.request_id.clone());
+    let dropped = scrub_answer(headers, keeper.rules());
+    if dropped > 0 {
+        warn!(request_id = asked.id(), lines = dropped, "backend_headers_dropped");
+    }
+    // The same id at the backend, in the log and at the client, whatever a backend says.
+    headers.insert(name::REQUEST_ID, asked.request_id.clone());
     if asked.signed_in && !headers.contains_key(header::CACHE_CONTROL) {
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("private"));
     }

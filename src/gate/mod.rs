@@ -28,8 +28,14 @@ mod reader;
 mod renew;
 mod rules;
 mod scope;
+mod sessions;
 mod sign_in;
+mod stranger;
+mod terms;
 mod unsaved;
+
+#[cfg(test)]
+mod lab;
 
 pub use keeper::ForgeKeeper;
 pub use layer::{ForgeAuth, ForgeAuthLayer};

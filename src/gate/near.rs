@@ -135,11 +135,12 @@ impl Near {
         }
     }
 
-    pub(super) fn look(&self, key: SessionKey, now: Timestamp) -> Look {
+    /// What is known of a session at an origin; at another than its own it is unknown.
+    pub(super) fn look(&self, key: SessionKey, now: Timestamp, origin: &str) -> Look {
         let Some(session) = self.sessions.get(&key) else { return Look::Unknown };
         let age = now.since(session.loaded_at);
         // A clock that was set back makes an entry look as if it came from the future: it does not count either.
-        if age >= FRESH || session.loaded_at > now {
+        if age >= FRESH || session.loaded_at > now || session.record.origin != origin {
             return Look::Unknown;
         }
         let Some(account) = self.accounts.get(&session.account) else { return Look::Unknown };
@@ -166,6 +167,12 @@ impl Near {
             Some(known) if known.value().grant.version > account.grant.version => Op::Nop,
             _ => Op::Put(Arc::clone(account)),
         });
+    }
+
+    /// What is known of an account.
+    #[cfg(test)]
+    pub(super) fn account(&self, key: AccountKey) -> Option<Arc<NearAccount>> {
+        self.accounts.get(&key)
     }
 
     /// Forgets an account's grant: what is stored has begun anew, so that its versions say nothing beside this one's.

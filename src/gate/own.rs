@@ -64,6 +64,10 @@ impl ForgeKeeper {
         match own {
             // A picture or a script that points here must not begin sign-ins: ten of them would end all real ones.
             Own::Login if ticket.asked.reader != Reader::Navigation => self.sign_in_first(&ticket),
+            // Signed out on purpose: a link on somebody's page does not sign in again, the button on ours does.
+            Own::Login if ticket.from_elsewhere && self.has_signed_out(&ticket) => {
+                self.signed_out(&ticket, "/")
+            }
             Own::Login => {
                 let target = only(&ticket.query, "return_to").unwrap_or_else(|| "/".to_owned());
                 sign_in::begin(&self, &target, 0, &ticket).await
@@ -100,7 +104,9 @@ impl ForgeKeeper {
         };
         let names = self.terms.cookies.names();
         self.clear_cookie(&mut answer, &names.session);
-        for cookie in ticket.cookies.iter().filter(|cookie| cookie.name.starts_with(&names.flow_prefix)) {
+        for cookie in
+            ticket.cookies.iter().filter(|cookie| self.terms.cookies.flow_id(&cookie.name).is_some())
+        {
             self.clear_cookie(&mut answer, &cookie.name);
         }
         // The forge would sign this browser in again without a word: from here on it is asked first.

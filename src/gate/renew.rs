@@ -226,3 +226,6 @@ pub(super) fn save_behind(shared: &Arc<Shared>, law: Law, held: Held) {
         }
     }));
 }
+
+#[cfg(test)]
+mod tests;

@@ -39,10 +39,12 @@ fn accepted(target: &str, public_url: &Url, prefix: &str) -> Option<String> {
         return None;
     }
     let own = landed.strip_prefix(prefix).is_some_and(|rest| rest.starts_with("/auth"));
-    (!own).then(|| match url.query() {
+    let whole = match url.query() {
         Some(query) => format!("{landed}?{query}"),
         None => landed.to_owned(),
-    })
+    };
+    // Measured once more: the parser escapes, and what is kept must fit its cookie.
+    (!own && whole.len() <= MAX_TARGET_BYTES).then_some(whole)
 }
 
 /// The path as it is, decoded once, and decoded twice: later readers may do either.
@@ -168,5 +170,7 @@ mod tests {
             check(target, "/");
         }
         check(&format!("/{}", "a".repeat(MAX_TARGET_BYTES)), "/");
+        // Short as it came, three times as long as the parser writes it.
+        check(&format!("/?{}", "'".repeat(MAX_TARGET_BYTES - 10)), "/");
     }
 }

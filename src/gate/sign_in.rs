@@ -48,13 +48,13 @@ pub(super) async fn begin(keeper: &ForgeKeeper, target: &str, restarts: u8, tick
         }
     };
     let mut answer = answer::see_other(url.as_str(), &ticket.asked);
-    let prefix = &terms.cookies.names().flow_prefix;
-    let value = flow.cookie_value(prefix, &shared.flow_sealer);
-    match terms.cookies.set(&flow.cookie_name(prefix), &value, flow::LIFE) {
+    let flows = terms.flows(&shared.flow_sealer);
+    let (name, value) = (flows.name(flow.state.expose()), flows.value(&flow));
+    match terms.cookies.set(&name, &value, flow::LIFE) {
         Ok(line) => answer.headers_mut().append(header::SET_COOKIE, line),
-        Err(_) => return answer::refuse(reason::CALLBACK_MALFORMED, Offer::default(), &ticket.asked),
+        Err(_) => return answer::refuse(reason::SIGN_IN_FAILED, Offer::default(), &ticket.asked),
     };
-    for name in flow::crowded_out(&ticket.cookies, prefix, &shared.flow_sealer, shared.clock.now()) {
+    for name in flows.crowded_out(&ticket.cookies, name.len() + value.len(), shared.clock.now()) {
         keeper.clear_cookie(&mut answer, &name);
     }
     answer
@@ -112,9 +112,8 @@ pub(super) async fn callback(keeper: &ForgeKeeper, mut ticket: Ticket) -> Answer
         Said::Code { code, state, issuer } => (Ok(AuthCode::new(code)), state, issuer),
     };
     let (shared, terms) = (&keeper.shared, &keeper.terms);
-    let prefix = &terms.cookies.names().flow_prefix;
-    let Some(flow) = flow::find(&state, &ticket.cookies, prefix, &shared.flow_sealer, shared.clock.now())
-    else {
+    let flows = terms.flows(&shared.flow_sealer);
+    let Some(flow) = flows.find(&state, &ticket.cookies, shared.clock.now()) else {
         return stray(keeper, "/", &ticket).await;
     };
     // The cookie was sealed by us, and still: what is used is checked where it is used.
@@ -127,7 +126,7 @@ pub(super) async fn callback(keeper: &ForgeKeeper, mut ticket: Ticket) -> Answer
             return refuse(keeper, unable(&failed), Vec::new(), &return_to, &ticket.asked);
         }
     };
-    let name = flow.cookie_name(prefix);
+    let name = flows.name(&state);
     // It ends here, whatever comes of it: nobody below counts it among those under way.
     ticket.cookies.retain(|cookie| cookie.name != name);
     let mut answer = match code {
@@ -312,16 +311,13 @@ async fn stray(keeper: &ForgeKeeper, return_to: &str, ticket: &Ticket) -> Answer
     if has_session(keeper, ticket).await {
         return answer::see_other(return_to, &ticket.asked);
     }
-    warn!(request_id = ?ticket.asked.request_id, "a callback without its sign-in");
+    warn!(request_id = ticket.asked.id(), "a callback without its sign-in");
     let mut answer = refuse(keeper, reason::FLOW_UNKNOWN, Vec::new(), return_to, &ticket.asked);
     // A flow whose cookie is there but does not serve is of no use any more.
-    let prefix = &keeper.terms.cookies.names().flow_prefix;
     if let Some(state) = only(&ticket.query, "state") {
-        for cookie in &ticket.cookies {
-            let id = cookie.name.strip_prefix(prefix.as_str());
-            if id.is_some_and(|id| !id.is_empty() && state.starts_with(id)) {
-                keeper.clear_cookie(&mut answer, &cookie.name);
-            }
+        let name = keeper.terms.flows(&keeper.shared.flow_sealer).name(&state);
+        if ticket.cookies.iter().any(|cookie| cookie.name == name) {
+            keeper.clear_cookie(&mut answer, &name);
         }
     }
     answer

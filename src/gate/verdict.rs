@@ -51,6 +51,13 @@ pub struct Asked {
     pub signed_in: bool,
 }
 
+impl Asked {
+    /// The request's id, for a log.
+    pub fn id(&self) -> &str {
+        self.request_id.to_str().unwrap_or("-")
+    }
+}
+
 /// Decides. One for each configuration; clones are cheap and share everything.
 pub trait Gatekeeper: Clone {
     /// The work behind a decision that cannot be made at once; boxed there, and only there.

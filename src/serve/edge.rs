@@ -82,8 +82,10 @@ where
 /// the connection cannot be trusted with the rest of it.
 fn refusal(fault: Fault) -> Response<Full<Bytes>> {
     let problem = serde_json::json!({
+        "type": format!("urn:hero-proxy:{}", fault.reason),
         "title": fault.title,
         "status": fault.status.as_u16(),
+        "detail": "Nothing of the request was passed on, and this connection ends.",
         "reason": fault.reason,
     });
     let mut answer = Response::new(Full::from(problem.to_string()));
@@ -91,6 +93,12 @@ fn refusal(fault: Fault) -> Response<Full<Bytes>> {
     let headers = answer.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    headers.insert(
+        header::CONTENT_SECURITY_POLICY,
+        HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'; base-uri 'none'"),
+    );
     headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
     if fault.status == StatusCode::METHOD_NOT_ALLOWED {
         let allowed = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS";

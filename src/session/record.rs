@@ -29,7 +29,7 @@ impl SessionRecord {
     }
 }
 
-/// What a grant's scope allows, beside what was asked for; judged by effective power (forgejo.md 2.1).
+/// What a grant's scope allows, beside what was asked for; judged by effective power (docs/FORGEJO.md 2.1).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ScopeVerdict {
     /// Not known yet, or the forge could not be asked: withheld, asked again.

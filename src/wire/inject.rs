@@ -39,6 +39,8 @@ pub struct ForwardedHeaders {
     pub proto: Option<HeaderValue>,
     /// `X-Forwarded-Host`
     pub host: Option<HeaderValue>,
+    /// `Host`, where the request's target names one: it wins over the field (RFC 9112 §3.2.2).
+    pub authority: Option<HeaderValue>,
 }
 
 /// All that is injected into one request.
@@ -85,6 +87,7 @@ pub fn inject(headers: &mut HeaderMap, injection: Injection) {
     set(name::FORWARDED_FOR, forwarded.client.as_ref());
     set(name::FORWARDED_PROTO, forwarded.proto.as_ref());
     set(name::FORWARDED_HOST, forwarded.host.as_ref());
+    set(http::header::HOST, forwarded.authority.as_ref());
     if compat && let Some(visitor) = &visitor {
         set(COMPAT_USER, Some(&visitor.user));
         set(COMPAT_PREFERRED, Some(&visitor.user));

@@ -22,6 +22,8 @@ mod connect {
 }
 
 #[cfg(feature = "gate")]
+mod hops;
+#[cfg(feature = "gate")]
 pub mod inject;
 #[cfg(feature = "gate")]
 pub mod scrub;

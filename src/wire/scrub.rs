@@ -11,7 +11,7 @@
 
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 
-use crate::wire::name;
+use crate::wire::{hops, name};
 
 /// The names of our cookies at one origin.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -110,7 +110,7 @@ pub struct Scrubbed {
     pub cookies: Vec<OwnCookie>,
     /// The request id, if the client sent one that is short and harmless.
     pub request_id: Option<HeaderValue>,
-    /// The addresses a believed peer says the request came through (`X-Forwarded-For`, lines joined).
+    /// The addresses a believed peer says the request came through (`X-Forwarded-For`), as far as they make sense.
     pub forwarded_for: Option<HeaderValue>,
     /// The scheme a believed peer says the visitor used.
     pub forwarded_proto: Option<HeaderValue>,
@@ -143,7 +143,7 @@ fn folds_under(name: &str, prefix: &str) -> bool {
 
 /// Names that we set, that other products set to say who somebody is, or that a backend may take a URL or an address
 /// from. Whatever begins so, once folded, is reserved.
-const RESERVED_PREFIXES: [&str; 8] = [
+const RESERVED_PREFIXES: [&str; 14] = [
     "x-hero-",
     "x-forwarded-",
     "x-auth-request-",
@@ -152,6 +152,12 @@ const RESERVED_PREFIXES: [&str; 8] = [
     "x-ssl-client-",
     "tailscale-",
     "x-pomerium-",
+    "x-remote-",
+    "x-vouch-",
+    "x-goog-authenticated-user-",
+    "x-amzn-oidc-",
+    "x-ms-client-principal",
+    "oidc-claim-",
 ];
 
 /// Reserved whole names, folded.
@@ -197,13 +203,15 @@ const GUARDED: [&str; 10] = [
 pub fn is_reserved(name: &str, extra: &[String]) -> bool {
     // Two letters decide nearly always: this is asked for every header line of every request.
     let first = name.bytes().next().map_or(0, folded);
-    let listed = matches!(first, b'x' | b'f' | b'r' | b't' | b'c' | b'p' | b's')
+    let listed = matches!(first, b'x' | b'f' | b'r' | b't' | b'c' | b'p' | b's' | b'o')
         && (RESERVED_PREFIXES.iter().any(|prefix| folds_under(name, prefix))
             || RESERVED.iter().any(|reserved| folds_to(name, reserved)));
     listed
         || GUARDED.iter().any(|guarded| folds_to(name, guarded) && name != *guarded)
         || extra.iter().any(|reserved| folds_to(name, reserved))
 }
+
+const CLEAR_SITE_DATA: HeaderName = HeaderName::from_static("clear-site-data");
 
 /// Fields that belong to one hop (RFC 9110 §7.6.1), in lower case.
 fn is_hop_by_hop(name: &HeaderName) -> bool {
@@ -223,9 +231,30 @@ fn is_hop_by_hop(name: &HeaderName) -> bool {
     )
 }
 
+/// Fields that an honest proxy in front of us sets: from a believed peer they are no forgery, whether they count or not.
+fn is_of_a_proxy(name: &HeaderName) -> bool {
+    matches!(
+        name.as_str(),
+        "forwarded"
+            | "x-forwarded-for"
+            | "x-forwarded-host"
+            | "x-forwarded-port"
+            | "x-forwarded-proto"
+            | "x-forwarded-server"
+            | "x-real-ip"
+    )
+}
+
 /// Fields that `Connection` cannot take away.
 fn is_immune(name: &HeaderName) -> bool {
-    matches!(*name, header::HOST | header::CONTENT_LENGTH | header::TRANSFER_ENCODING | header::CONTENT_TYPE)
+    matches!(
+        *name,
+        header::HOST
+            | header::CONTENT_LENGTH
+            | header::TRANSFER_ENCODING
+            | header::CONTENT_TYPE
+            | header::ORIGIN
+    ) || name.as_str().starts_with("sec-fetch-")
 }
 
 /// Scrubs a request's headers; `believed` says whether the peer's `X-Forwarded-*` count.
@@ -237,7 +266,7 @@ pub fn scrub(headers: &mut HeaderMap, rules: &ScrubRules, believed: bool) -> Scr
     // What must be read before it is removed.
     seen.request_id = request_id(headers);
     if believed {
-        seen.forwarded_for = joined(headers, &name::FORWARDED_FOR);
+        seen.forwarded_for = hops::believed(headers.get_all(&name::FORWARDED_FOR).iter());
         seen.forwarded_proto = only(headers, &name::FORWARDED_PROTO);
         seen.forwarded_host = only(headers, &name::FORWARDED_HOST);
     }
@@ -259,7 +288,7 @@ pub fn scrub(headers: &mut HeaderMap, rules: &ScrubRules, believed: bool) -> Scr
         if *field == header::COOKIE {
             cookies = true;
         } else if is_reserved(field.as_str(), &rules.extra) {
-            if *field != name::REQUEST_ID {
+            if *field != name::REQUEST_ID && !(believed && is_of_a_proxy(field)) {
                 seen.spoofed += headers.get_all(field).iter().count();
             }
             drop.push(field.clone());
@@ -292,11 +321,6 @@ fn only(headers: &HeaderMap, name: &HeaderName) -> Option<HeaderValue> {
     let mut lines = headers.get_all(name).iter();
     let first = lines.next()?;
     lines.next().is_none().then(|| first.clone())
-}
-
-fn joined(headers: &HeaderMap, name: &HeaderName) -> Option<HeaderValue> {
-    let lines: Vec<&[u8]> = headers.get_all(name).iter().map(HeaderValue::as_bytes).collect();
-    HeaderValue::from_bytes(&lines.join(b", ".as_slice())).ok().filter(|value| !value.is_empty())
 }
 
 /// Takes our cookies out of all `Cookie` lines. What is left is one line, joined by `; ` (RFC 9113 §8.2.3), or none.
@@ -357,18 +381,28 @@ fn name_of(pair: &[u8]) -> &[u8] {
     pair.split(|byte| *byte == b'=').next().unwrap_or_default().trim_ascii_end()
 }
 
+/// The name under which a browser sends a cookie back. One without a name (`=a=b`) comes back as its value: as `a=b`, so
+/// that `a` is what it sets.
+fn set_by(pair: &[u8]) -> &[u8] {
+    let nameless = |byte: &u8| *byte == b'=' || byte.is_ascii_whitespace();
+    let begin = pair.iter().position(|byte| !nameless(byte)).unwrap_or(pair.len());
+    name_of(pair.get(begin..).unwrap_or_default())
+}
+
 /// Scrubs an answer of the backend: our cookies, our names and `Clear-Site-Data` for cookies are not the
 /// backend's to send. Says how many lines went.
 pub fn scrub_answer(headers: &mut HeaderMap, rules: &ScrubRules) -> usize {
     let mut dropped = 0;
-    let named: Vec<HeaderName> =
-        headers.keys().filter(|field| folds_under(field.as_str(), "x-hero-")).cloned().collect();
+    let ours = |field: &&HeaderName| {
+        folds_under(field.as_str(), "x-hero-") || folds_to(field.as_str(), "x-forwarded-access-token")
+    };
+    let named: Vec<HeaderName> = headers.keys().filter(ours).cloned().collect();
     for field in named {
         dropped += headers.get_all(&field).iter().count();
         headers.remove(&field);
     }
     let sets_ours = |line: &HeaderValue| {
-        pairs(line.as_bytes()).next().is_some_and(|pair| rules.cookies.owns(name_of(pair)))
+        pairs(line.as_bytes()).next().is_some_and(|pair| rules.cookies.owns(set_by(pair)))
     };
     if headers.get_all(header::SET_COOKIE).iter().any(sets_ours) {
         let lines: Vec<HeaderValue> = headers.get_all(header::SET_COOKIE).iter().cloned().collect();
@@ -381,11 +415,10 @@ pub fn scrub_answer(headers: &mut HeaderMap, rules: &ScrubRules) -> usize {
             }
         }
     }
-    if let Some(sites) = headers.get("clear-site-data")
-        && tokens(sites).any(|kind| matches!(kind, b"\"cookies\"" | b"\"*\""))
-    {
-        headers.remove("clear-site-data");
-        dropped += 1;
+    let clears = headers.get_all(CLEAR_SITE_DATA);
+    if clears.iter().flat_map(tokens).any(|kind| matches!(kind, b"\"cookies\"" | b"\"*\"")) {
+        dropped += clears.iter().count();
+        headers.remove(CLEAR_SITE_DATA);
     }
     dropped
 }

@@ -4,7 +4,7 @@ use proptest::prelude::*;
 use proptest::strategy::ValueTree as _;
 use proptest::test_runner::{RngAlgorithm, TestRng, TestRunner};
 
-use crate::support::browser::{Browser, FETCH, NAVIGATION, Page};
+use crate::support::browser::{Browser, FETCH, NAVIGATION};
 use crate::support::echo::Seen;
 use crate::support::house::{Plan, TestHouse};
 use crate::support::raw::{RawAnswer, RawClient};
@@ -615,32 +615,6 @@ async fn another_site_changes_nothing_in_a_visitors_name() {
         let page = alice.send("POST", &house.at("/api/private"), headers, "").await;
         assert_eq!(page.status(), 200, "{headers:?}");
     }
-}
-
-/// Holds: S11.
-#[tokio::test]
-async fn no_other_site_signs_a_visitor_out() {
-    let house = TestHouse::start(plan()).await;
-    let mut alice = house.signed_in("alice").await;
-    let logout = house.at("/_hero/auth/logout");
-    let everywhere = house.at("/_hero/auth/logout?everywhere=true");
-    let check = |page: &Page, status: u16, what: &str| {
-        assert_eq!((page.status(), page.cookies_set().len()), (status, 0), "{what}");
-    };
-    let image =
-        [("Sec-Fetch-Mode", "no-cors"), ("Sec-Fetch-Dest", "image"), ("Sec-Fetch-Site", "cross-site")];
-    for url in [&logout, &everywhere] {
-        for (method, headers) in [("GET", &NAVIGATION[..]), ("GET", &image), ("HEAD", &[]), ("PUT", &[])] {
-            let page = alice.send(method, url, headers, "").await;
-            check(&page, 405, method);
-            assert_eq!(page.answer.value("allow"), Some("POST"));
-        }
-        for headers in FOREIGN {
-            check(&alice.send("POST", url, headers, "").await, 403, &format!("{headers:?}"));
-        }
-    }
-    house.pass_near();
-    assert_eq!(alice.fetch(&house.at("/")).await.status(), 200, "the session lives");
 }
 
 /// Holds: M14, M15, M16, P6, G13.

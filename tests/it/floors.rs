@@ -182,3 +182,34 @@ fn nothing_is_imported_by_a_star() {
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
+
+/// Secrets cannot be compared but by `same`, which does it in constant time: their types have no equality, and nothing
+/// compares what they expose. Holds: X1.
+#[test]
+fn secrets_are_compared_in_constant_time_and_in_no_other_way() {
+    let secret = sources::file("src/base/secret.rs").text;
+    let same = secret.split("pub fn same(").nth(1).unwrap().split("\n}").next().unwrap();
+    assert!(same.contains("constant_time::verify_slices_are_equal"), "{same}");
+    let mut wrong = Vec::new();
+    for path in ["src/base/secret.rs", "src/session/id.rs", "src/wire/token.rs"] {
+        let source = sources::file(path);
+        let code: String = source.code().map(|(_, line)| format!("{line}\n")).collect();
+        for name in ["struct $name", "struct SessionId", "struct ForgeToken"] {
+            let before =
+                code.split(name).next().filter(|before| before.len() < code.len()).unwrap_or_default();
+            let derived = before.lines().last().unwrap_or_default();
+            if derived.contains("PartialEq") {
+                wrong.push(format!("{path}: {name} has an equality"));
+            }
+        }
+    }
+    for source in sources::files("src", &[".rs"]).iter().filter(|source| !source.path.ends_with("tests.rs")) {
+        for (at, line) in source.code() {
+            let exposes = line.contains("expose()") || line.contains("expose_secret()");
+            if exposes && [" == ", " != ", ".eq(", ".cmp("].iter().any(|compares| line.contains(compares)) {
+                wrong.push(format!("{}:{at}: {}", source.path, line.trim()));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}

@@ -18,6 +18,7 @@
 mod support;
 
 mod access;
+mod answers;
 mod browser;
 mod checks;
 mod cockpit;
@@ -30,9 +31,11 @@ mod forge_contract;
 mod forge_exchanges;
 mod forge_fake;
 mod forge_story;
+mod forwarded;
 mod forwarding;
 mod headers;
 mod id_token;
+mod noback;
 mod papers;
 mod raw_http;
 mod return_to;

@@ -274,7 +274,8 @@ async fn no_navigation_to_a_line_of_the_corpus_leads_away() {
             assert!(looks_local(&target) && lands_at_home(&target), "{form:?} leads to {target:?}");
         }
     }
-    assert!(redirected > 400, "{redirected}");
+    // The rest is refused before it reaches the gate: what is neither a path nor a whole URL is no target.
+    assert!(redirected > 200, "{redirected}");
     assert_eq!(house.echo.seen().len(), 1, "nobody but the first visitor has seen the app");
     for form in ["//h/%2e%2e", "//h", "/%5ch", "/.//h"] {
         let page = navigate_raw(&house, &mut browser, form).await;

@@ -4,7 +4,7 @@ use super::*;
 
 const DEFAULT: &str = "openid profile email groups read:user write:issue";
 
-/// The rows of forgejo.md 2.1, tried on real servers.
+/// The rows of docs/FORGEJO.md 2.1, tried on real servers.
 ///
 /// Holds: O14.
 #[test]

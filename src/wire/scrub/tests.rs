@@ -195,6 +195,34 @@ fn a_backend_can_neither_set_nor_clear_our_cookies() {
     );
 }
 
+/// Holds: H9.
+#[test]
+fn no_odd_spelling_of_an_answer_sets_or_clears_our_cookies() {
+    for (name, value) in [
+        ("set-cookie", "=__Host-hero_session=forged; Path=/"),
+        ("set-cookie", " = __Host-hero_session = forged"),
+        ("set-cookie", "__host-HERO_session=forged"),
+        ("set-cookie", "__Host-hero_session"),
+        ("clear-site-data", "\"*\""),
+        ("x-forwarded-access-token", "t"),
+    ] {
+        let mut headers = map(&[("clear-site-data", "\"cache\""), (name, value)]);
+        scrub_answer(&mut headers, &rules());
+        assert_eq!(headers.get_all(name).iter().filter(|line| *line == value).count(), 0, "{name}: {value}");
+    }
+    let mut headers = map(&[("set-cookie", "=theirs; Path=/"), ("clear-site-data", "\"cache\"")]);
+    assert_eq!(scrub_answer(&mut headers, &rules()), 0);
+}
+
+/// Holds: H4.
+#[test]
+fn connection_cannot_hide_where_a_request_comes_from() {
+    check(
+        &[("connection", "origin, sec-fetch-site"), ("origin", "null"), ("sec-fetch-site", "cross-site")],
+        &[("sec-fetch-site", "cross-site"), ("origin", "null")],
+    );
+}
+
 const NAMES: [&str; 9] = [
     "x-hero-forge-token",
     "x-hero-user-id",

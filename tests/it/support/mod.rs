@@ -6,6 +6,7 @@ pub mod browser;
 pub mod canned;
 pub mod echo;
 pub mod house;
+pub mod logs;
 pub mod moody;
 pub mod raw;
 pub mod recording;

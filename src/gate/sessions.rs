@@ -1,0 +1,90 @@
+//! Sessions between the store and what is near.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tracing::{error, warn};
+
+use crate::gate::flight::Flight;
+use crate::gate::keeper::{ForgeKeeper, Loaded, Shared};
+use crate::gate::near::{Known, Look, NearAccount, NearSession};
+use crate::session::id::SessionKey;
+use crate::session::store::StoreError;
+use crate::session::vault::Found;
+
+impl ForgeKeeper {
+    /// Looks at the store; joins a look that is under way.
+    pub(super) fn load(&self, key: SessionKey) -> Flight<Loaded> {
+        let (shared, idle, origin) =
+            (Arc::clone(&self.shared), self.terms.settings.session.idle, self.terms.origin.clone());
+        self.shared.loads.join(&self.shared.tasks, key, || async move {
+            look_up(&shared, key, idle, &origin).await.map_err(|failed| {
+                warn!(error = %failed, "the session store cannot answer");
+            })
+        })
+    }
+
+    /// The session of a key, as fresh as five seconds; an `Err` is "cannot know".
+    pub(super) async fn known(&self, key: SessionKey) -> Loaded {
+        let origin = &self.terms.origin;
+        match self.shared.near.look(key, self.shared.clock.now(), origin) {
+            Look::Known(known, _) => Ok(Some(known)),
+            Look::Unknown => {
+                let wait = self.terms.settings.wait;
+                let landed = tokio::time::timeout(wait, self.load(key).landed()).await.ok().flatten();
+                // A look may have been joined that another origin began.
+                landed
+                    .unwrap_or(Err(()))
+                    .map(|known| known.filter(|known| known.session.record.origin == *origin))
+            }
+        }
+    }
+
+    /// Ends a session here and in the store; says whether the store took it.
+    pub(super) async fn end(&self, key: SessionKey) -> bool {
+        self.shared.near.end(key);
+        match self.shared.vault.remove_session(key).await {
+            Ok(_) => true,
+            Err(failed) => {
+                error!(session = %key, error = %failed, "a session could not be ended in the store");
+                false
+            }
+        }
+    }
+}
+
+async fn look_up(
+    shared: &Shared,
+    key: SessionKey,
+    idle: Duration,
+    origin: &str,
+) -> Result<Option<Known>, StoreError> {
+    let now = shared.clock.now();
+    let session = match shared.vault.session(key, now).await? {
+        // A session counts at the origin that it was made at, and nowhere else.
+        Found::Live(record) if record.origin == origin => NearSession::new(key, record, now),
+        Found::Live(_) | Found::Absent => {
+            shared.near.forget(key);
+            return Ok(None);
+        }
+        Found::Spoilt(spoilt) => {
+            error!(session = %key, reason = ?spoilt.reason, "a stored session cannot be opened; its owner signs in again");
+            shared.near.forget(key);
+            return Ok(None);
+        }
+    };
+    if session.has_ended(now, idle) {
+        shared.near.end(key);
+        shared.vault.remove_session(key).await?;
+        return Ok(None);
+    }
+    let grant = match shared.vault.grant(session.owner()).await? {
+        Found::Live(grant) => grant,
+        Found::Absent | Found::Spoilt(_) => {
+            warn!(session = %key, account = %session.account, "a session without a usable grant");
+            return Ok(None);
+        }
+    };
+    let known = Known { session: Arc::new(session), account: Arc::new(NearAccount::new(grant)) };
+    Ok(shared.near.note(&known).then_some(known))
+}

@@ -1,0 +1,107 @@
+//! One configuration and what follows from it, and the first look at a request by it (pure).
+
+use http::request::Parts;
+use http::{HeaderValue, Method, header};
+
+use crate::base::path::PathForm;
+use crate::base::peer::Peer;
+use crate::base::seal::Sealer;
+use crate::gate::flow::Flows;
+use crate::gate::reason::{self, Reason};
+use crate::gate::settings::Settings;
+use crate::session::cookie::{CookieNames, UnsafeOrigin};
+use crate::wire::inject::ForwardedHeaders;
+use crate::wire::scrub::{ScrubRules, Scrubbed, fold};
+
+/// One configuration, and what follows from it.
+#[derive(Debug)]
+pub(super) struct Terms {
+    pub settings: Settings,
+    /// Our origin as browsers write it (RFC 6454 §6.2).
+    pub origin: String,
+    /// The Host that we answer to, and with an explicit default port too.
+    hosts: [String; 2],
+    pub cookies: CookieNames,
+    pub rules: ScrubRules,
+    pub scope: String,
+    proto: HeaderValue,
+    host: HeaderValue,
+}
+
+impl Terms {
+    /// What follows from these settings.
+    ///
+    /// # Errors
+    /// [`UnsafeOrigin`]
+    pub(super) fn new(settings: Settings) -> Result<Self, UnsafeOrigin> {
+        let cookies = CookieNames::for_origin(&settings.public_url)?;
+        let rules = ScrubRules {
+            cookies: cookies.names().clone(),
+            extra: settings.extra_reserved.iter().map(|name| fold(name)).collect(),
+        };
+        let host = settings.public_url.host_str().unwrap_or_default().to_owned();
+        let port = settings.public_url.port_or_known_default().unwrap_or_default();
+        let bare = if settings.public_url.port().is_some() { format!("{host}:{port}") } else { host.clone() };
+        Ok(Self {
+            origin: settings.public_url.origin().ascii_serialization(),
+            host: HeaderValue::from_str(&bare).unwrap_or(HeaderValue::from_static("-")),
+            hosts: [bare, format!("{host}:{port}")],
+            cookies,
+            rules,
+            scope: settings.scopes.join(" "),
+            proto: HeaderValue::from_static(if settings.public_url.scheme() == "https" {
+                "https"
+            } else {
+                "http"
+            }),
+            settings,
+        })
+    }
+
+    /// How sign-ins under way are kept in browsers at this origin.
+    pub(super) fn flows<'a>(&'a self, sealer: &'a Sealer) -> Flows<'a> {
+        Flows { names: &self.cookies, origin: &self.origin, sealer }
+    }
+}
+
+/// Whether the request is one that nobody here answers to, whoever sends it.
+pub(super) fn misshapen(head: &Parts, form: PathForm, terms: &Terms) -> Option<Reason> {
+    if matches!(head.method, Method::CONNECT | Method::TRACE) {
+        return Some(reason::BAD_METHOD);
+    }
+    if form == PathForm::Broken {
+        return Some(reason::BAD_PATH);
+    }
+    // RFC 9112 §3.2.2: the authority of an absolute target wins over the Host field.
+    let authority = head.uri.authority().map(|authority| authority.as_str().as_bytes());
+    let mut lines = head.headers.get_all(header::HOST).iter();
+    let (host, more) = (lines.next(), lines.next());
+    let Some(host) = authority.or(host.map(HeaderValue::as_bytes)).filter(|_| more.is_none()) else {
+        return Some(reason::BAD_HOST);
+    };
+    let served = terms.hosts.iter().any(|ours| host.eq_ignore_ascii_case(ours.as_bytes()));
+    (!served).then_some(reason::UNKNOWN_HOST)
+}
+
+/// What the backend learns of where the request came from: from the connection, and from a believed peer's words.
+pub(super) fn forwarded(head: &Parts, scrubbed: &Scrubbed, terms: &Terms) -> ForwardedHeaders {
+    let peer = match head.extensions.get::<Peer>() {
+        Some(Peer::Ip(address)) => Some(address.ip().to_canonical().to_string()),
+        Some(Peer::Unix) | None => None,
+    };
+    let client = match (&scrubbed.forwarded_for, peer) {
+        (Some(before), Some(peer)) => {
+            HeaderValue::from_bytes(&[before.as_bytes(), b", ", peer.as_bytes()].concat()).ok()
+        }
+        (Some(before), None) => Some(before.clone()),
+        (None, Some(peer)) => HeaderValue::from_str(&peer).ok(),
+        (None, None) => None,
+    };
+    ForwardedHeaders {
+        client,
+        // What the browser sees is configured, not guessed, so a header cannot alter it.
+        proto: Some(terms.proto.clone()),
+        host: Some(terms.host.clone()),
+        authority: head.uri.authority().map(|_| terms.host.clone()),
+    }
+}
