@@ -1,6 +1,7 @@
 //! Signing in: off to the forge, and back. The state is compared before anything else is done with a callback.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use http::header;
 use tracing::{error, info, warn};
@@ -11,6 +12,7 @@ use crate::forge::error::ForgeError;
 use crate::gate::answer::{self, Offer};
 use crate::gate::exchange::{self, Failed, Opened};
 use crate::gate::flow::{self, Flow};
+use crate::gate::keep;
 use crate::gate::keeper::{ForgeKeeper, Ticket};
 use crate::gate::own::only;
 use crate::gate::pages::Action;
@@ -18,9 +20,8 @@ use crate::gate::reason::{self, Reason};
 use crate::gate::renew;
 use crate::gate::return_path;
 use crate::gate::verdict::{Answer, Asked};
-use crate::session::id::SessionId;
+use crate::session::id::{SessionId, SessionKey};
 use crate::session::record::{GrantRecord, ScopeVerdict};
-use crate::session::store::Swap;
 
 /// The longest value of a callback's parameter, in bytes.
 const MAX_PARAMETER_BYTES: usize = 2048;
@@ -208,7 +209,9 @@ fn digest(state: &str) -> [u8; 32] {
 async fn land(keeper: &ForgeKeeper, opened: &Opened, return_to: &str, ticket: &Ticket) -> Answer {
     let Opened { id, known } = opened;
     if let Some(old) = ticket.session.filter(|old| *old != id.key()) {
-        keeper.end(old).await;
+        if !keeper.end(old).await {
+            end_behind(keeper, old);
+        }
     }
     let mut answer = match notice(keeper, &known.account.grant).await {
         None => answer::see_other(return_to, &ticket.asked),
@@ -248,6 +251,24 @@ async fn land(keeper: &ForgeKeeper, opened: &Opened, return_to: &str, ticket: &T
     answer
 }
 
+/// How often and after which pause the end of an old session is tried again; twice as late each time.
+const END_TRIES: u32 = 6;
+const END_PAUSE: Duration = Duration::from_millis(250);
+
+/// Ends a session in the store that has not taken it yet. Here it counts no more already.
+fn end_behind(keeper: &ForgeKeeper, old: SessionKey) {
+    let keeper = keeper.clone();
+    let tasks = keeper.shared.tasks.clone();
+    drop(tasks.spawn(async move {
+        for attempt in 0..END_TRIES {
+            tokio::time::sleep(END_PAUSE * 2_u32.pow(attempt)).await;
+            if keeper.end(old).await {
+                return;
+            }
+        }
+    }));
+}
+
 fn shown(scope: &str) -> &str {
     if scope.trim().is_empty() { "everything that you may do yourself" } else { scope }
 }
@@ -269,11 +290,10 @@ async fn notice(keeper: &ForgeKeeper, grant: &GrantRecord) -> Option<Reason> {
         return None;
     }
     let shared = &keeper.shared;
-    let next =
-        GrantRecord { version: grant.version + 1, noticed: Some(grant.scope.clone()), ..grant.clone() };
-    // Somebody else's newer version, or a store that is down: the notice is then shown once more, which harms nobody.
-    if matches!(shared.vault.swap_grant(&next, keeper.law().keep_until(shared)).await, Ok(Swap::Done)) {
-        renew::note(shared, next);
+    let noticed = |stored: GrantRecord| GrantRecord { noticed: Some(grant.scope.clone()), ..stored };
+    // Newer tokens, or a store that is down: the notice is then shown once more, which harms nobody.
+    if let Ok(Some(stored)) = keep::amend_same(shared, keeper.law(), grant, noticed).await {
+        renew::note(shared, stored);
     }
     info!(account = %grant.account.key(), reason = notice.code, "the visitor is told about an old consent");
     Some(notice)
