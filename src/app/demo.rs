@@ -1,9 +1,11 @@
 //! The whole story on one machine: a fake forge, the reference cockpit, and the proxy between them, as an operator would
 //! configure it. All of it listens on loopback, lives in one temporary folder, and leaves nothing behind.
 
+use std::fs::Permissions;
 use std::fmt;
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -124,7 +126,9 @@ impl Demo {
     /// # Cancel safety
     /// Dropping the future ends what was started.
     pub async fn start(settings: &DemoSettings) -> Result<Self, DemoError> {
-        let folder = tempfile::Builder::new().prefix("hero_proxy-demo-").tempdir()?;
+        // Who reaches cockpit's socket is believed to be the proxy, so nobody else on this machine may.
+        let private = Permissions::from_mode(0o700);
+        let folder = tempfile::Builder::new().prefix("hero_proxy-demo-").permissions(private).tempdir()?;
         let proxy_port = free_port(settings.proxy_port)?;
         let url = Url::parse(&format!("http://localhost:{proxy_port}/")).map_err(io::Error::other)?;
         let forge = FakeForge::start(FakeSettings {
@@ -147,7 +151,7 @@ impl Demo {
                 slot_dir: folder.path().join("slots"),
                 trust: Trust::unix_peer(),
                 proxy_prefix: "/_hero".to_owned(),
-                hosts: Vec::new(),
+                hosts: vec![format!("localhost:{proxy_port}")],
                 forge_timeout: Duration::from_secs(10),
             },
             Arc::new(SystemClock),

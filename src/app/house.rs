@@ -118,18 +118,10 @@ impl House {
     ///
     /// # Errors
     /// [`StartError`]: the old configuration stays.
-    pub fn reload(&mut self, mut next: Config) -> Result<Vec<NeedsRestart>, StartError> {
+    pub fn reload(&mut self, next: Config) -> Result<Vec<NeedsRestart>, StartError> {
         let waiting = change::diff(&self.config, &next);
         // What was built at the start stays as it is: a half-changed origin or client would serve nobody.
-        let old = &self.config;
-        next.forge = old.forge.clone();
-        next.serve = old.serve.clone();
-        next.store = old.store.clone();
-        next.gate.public_url = old.gate.public_url.clone();
-        next.gate.prefix = old.gate.prefix.clone();
-        next.gate.forge_url = old.gate.forge_url.clone();
-        next.gate.client_id = old.gate.client_id.clone();
-        next.gate.scopes = old.gate.scopes.clone();
+        let next = self.config.reloaded(next);
         let keeper = self.keeper.with(next.gate.clone())?;
         self.stack.store(Arc::new(stack(&keeper, &self.pools, &next)?));
         self.keeper = keeper;

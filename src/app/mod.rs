@@ -18,4 +18,4 @@ mod vault;
 
 pub use front::Front;
 pub use house::{House, Seams, StartError};
-pub use run::run;
+pub use run::Process;

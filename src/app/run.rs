@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use tokio::runtime::{Builder, Handle};
+use tokio::runtime::{Builder, Handle, Runtime};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing::{error, info, warn};
 
@@ -16,20 +16,42 @@ use crate::serve::{Listeners, Readiness, Serve};
 /// How long renewals and store writes may take after the last request has ended.
 const BACK_DRAIN: Duration = Duration::from_secs(10);
 
-/// Runs the proxy until SIGTERM or SIGINT. SIGHUP reads `file` again.
-///
-/// # Errors
-/// What keeps it from starting, or a listener that dies.
-pub fn run(config: Config, file: &Path) -> anyhow::Result<ExitCode> {
-    // Two callers may both be the first; either provider is the same.
-    drop(rustls::crypto::aws_lc_rs::default_provider().install_default());
-    let runtime = Builder::new_multi_thread().enable_all().build().context("the runtime cannot start")?;
-    let ended = runtime.block_on(live(config, file));
-    runtime.shutdown_timeout(Duration::from_secs(1));
-    ended
+/// The process before it serves: its runtime, and its ears.
+#[derive(Debug)]
+pub struct Process {
+    runtime: Runtime,
+    signals: Signals,
+}
+
+impl Process {
+    /// To be called first of all: from here on a hang-up means "read the file again" and never the end.
+    ///
+    /// # Errors
+    /// The system gives no threads, or no signals.
+    pub fn begin() -> anyhow::Result<Self> {
+        let runtime = Builder::new_multi_thread().enable_all().build().context("the runtime cannot start")?;
+        let entered = runtime.enter();
+        let signals = Signals::listen().context("signals cannot be listened to")?;
+        drop(entered);
+        Ok(Self { runtime, signals })
+    }
+
+    /// Runs the proxy until SIGTERM or SIGINT; a second one cuts the requests that the first one lets finish. SIGHUP reads
+    /// `file` again.
+    ///
+    /// # Errors
+    /// What keeps it from starting, or a listener that dies.
+    pub fn run(self, config: Config, file: &Path) -> anyhow::Result<ExitCode> {
+        // Two callers may both be the first; either provider is the same.
+        drop(rustls::crypto::aws_lc_rs::default_provider().install_default());
+        let ended = self.runtime.block_on(live(self.signals, config, file));
+        self.runtime.shutdown_timeout(Duration::from_secs(1));
+        ended
+    }
 }
 
 /// What tells the process what to do.
+#[derive(Debug)]
 struct Signals {
     hang_up: Signal,
     terminate: Signal,
@@ -59,11 +81,18 @@ impl Signals {
             () = serve.failed() => Told::ListenerGone,
         }
     }
+
+    /// Ready after `limit`, or as soon as somebody asks for the end once more.
+    async fn patience(&mut self, limit: Duration) {
+        tokio::select! {
+            () = tokio::time::sleep(limit) => {}
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
 }
 
-async fn live(config: Config, file: &Path) -> anyhow::Result<ExitCode> {
-    // First of all: from here on a hang-up means "read the file again" and never the end.
-    let mut signals = Signals::listen().context("signals cannot be listened to")?;
+async fn live(mut signals: Signals, config: Config, file: &Path) -> anyhow::Result<ExitCode> {
     let listeners = Listeners::bind(&config.serve).await?;
     let (drain, public_url) = (config.drain, config.gate.public_url.clone());
     let mut house = House::build(config, Seams::default(), Handle::current())?;
@@ -81,7 +110,7 @@ async fn live(config: Config, file: &Path) -> anyhow::Result<ExitCode> {
         }
     };
     info!("stopping: requests under way may finish");
-    let clean = serve.shutdown(drain).await;
+    let clean = serve.shutdown_until(signals.patience(drain)).await;
     watch.abort();
     // Requests first, then what they started: the other way round they would meet cancelled work.
     let settled = house.drain(BACK_DRAIN).await;

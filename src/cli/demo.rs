@@ -47,6 +47,8 @@ pub(crate) fn demo(args: &DemoArgs) -> anyhow::Result<ExitCode> {
     runtime.block_on(async {
         let mut interrupt = signal(SignalKind::interrupt())?;
         let mut terminate = signal(SignalKind::terminate())?;
+        // Closing the terminal's window is an end too, and must not leave the folder behind.
+        let mut hang_up = signal(SignalKind::hangup())?;
         let settings = DemoSettings {
             token_lifetime: args.token_lifetime,
             pass_through: args.flag == Flag::On,
@@ -60,8 +62,10 @@ pub(crate) fn demo(args: &DemoArgs) -> anyhow::Result<ExitCode> {
         tokio::select! {
             _ = interrupt.recv() => {}
             _ = terminate.recv() => {}
+            _ = hang_up.recv() => {}
         }
-        say::out("\nEnding; nothing stays behind.\n")?;
+        // The terminal may be gone; that is no reason to fail.
+        drop(say::out("\nEnding; nothing stays behind.\n"));
         demo.stop().await;
         Ok(Exit::Fine.into())
     })

@@ -11,11 +11,12 @@ use super::exit::Exit;
 use super::say;
 
 pub(crate) fn run(file: &Path) -> anyhow::Result<ExitCode> {
+    let process = app::Process::begin()?;
     let checked = config::load(file);
     tell(file, &checked);
     let Some(config) = checked.config else { return Ok(Exit::BadConfig.into()) };
     log::init(&config.log)?;
-    app::run(config, file)
+    process.run(config, file)
 }
 
 /// Tells all complaints: with their source lines on a terminal, without them else, since a log must not quote the file.

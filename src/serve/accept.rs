@@ -121,9 +121,17 @@ impl Serve {
     /// # Cancel safety
     /// Dropping the future leaves the server in its drain: no new connections, no limit.
     pub async fn shutdown(self, limit: Duration) -> bool {
+        self.shutdown_until(tokio::time::sleep(limit)).await
+    }
+
+    /// The same, with an event in place of the limit.
+    ///
+    /// # Cancel safety
+    /// As [`Serve::shutdown`].
+    pub async fn shutdown_until(self, limit: impl Future<Output = ()>) -> bool {
         self.readiness.down("server", "stopping");
         let clean = self.visitors.drain(limit).await;
-        self.probers.drain(Duration::ZERO).await;
+        self.probers.drain(std::future::ready(())).await;
         clean
     }
 }
@@ -200,10 +208,14 @@ impl House {
     }
 
     /// Says whether all ended by itself.
-    async fn drain(&self, limit: Duration) -> bool {
+    async fn drain(&self, limit: impl Future<Output = ()>) -> bool {
         self.ending.soon.cancel();
         self.tracker.close();
-        let clean = tokio::time::timeout(limit, self.tracker.wait()).await.is_ok();
+        let clean = tokio::select! {
+            biased;
+            () = self.tracker.wait() => true,
+            () = limit => false,
+        };
         self.ending.now.cancel();
         self.tracker.wait().await;
         clean

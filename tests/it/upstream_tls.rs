@@ -1,45 +1,20 @@
 //! TLS to an upstream: its certificate must bear the name that was dialled, be in date, and come from a trusted hand.
 
-use std::sync::Arc;
-
 use bytes::Bytes;
 use hero_proxy::base::fault::Fault;
 use hero_proxy::forward::settings::Upstream;
 use hero_proxy::forward::{BadUpstream, Pools};
 use http::Request;
 use http_body_util::Empty;
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair, date_time_ymd};
-use rustls::ServerConfig;
-use rustls::pki_types::PrivateKeyDer;
-use tokio::net::TcpListener;
+use rcgen::{CertificateParams, date_time_ymd};
 use tokio::task::JoinSet;
-use tokio_rustls::TlsAcceptor;
 use tower::ServiceExt as _;
 
 use crate::support::bare::{Bare, settings};
 use crate::support::echo::{Echo, ok};
+use crate::support::tls::{Authority, TlsFront, certificate};
 
 const REFUSED: &str = "upstream_untrusted";
-
-/// A certificate authority of the test's own.
-struct Authority(CertifiedIssuer<'static, KeyPair>);
-
-impl Authority {
-    fn new() -> Self {
-        let mut params = CertificateParams::new(Vec::new()).unwrap();
-        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        Self(CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap())
-    }
-
-    fn pem(&self) -> Vec<u8> {
-        self.0.pem().into_bytes()
-    }
-}
-
-/// A server's certificate for a name; in date unless said otherwise.
-fn certificate(name: &str) -> CertificateParams {
-    CertificateParams::new(vec![name.to_owned()]).unwrap()
-}
 
 /// TLS in front of an ECHO; what it decrypts goes on to the ECHO.
 struct TlsEcho {
@@ -50,42 +25,9 @@ struct TlsEcho {
 
 impl TlsEcho {
     async fn start(params: CertificateParams, signed_by: Option<&Authority>) -> Self {
-        let key = KeyPair::generate().unwrap();
-        let certificate = match signed_by {
-            Some(authority) => params.signed_by(&key, &authority.0).unwrap(),
-            None => params.self_signed(&key).unwrap(),
-        };
-        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-        let config = ServerConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()
-            .unwrap()
-            .with_no_client_auth()
-            .with_single_cert(
-                vec![certificate.der().clone()],
-                PrivateKeyDer::Pkcs8(key.serialize_der().into()),
-            )
-            .unwrap();
-        let acceptor = TlsAcceptor::from(Arc::new(config));
+        let front = TlsFront::bind(params, signed_by).await;
         let echo = Echo::tcp(|seen| ok(seen.target())).await;
-        let behind = echo.address.unwrap();
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let port = listener.local_addr().unwrap().port();
-        let mut server = JoinSet::new();
-        server.spawn(async move {
-            let mut connections = JoinSet::new();
-            loop {
-                let (socket, _) = listener.accept().await.unwrap();
-                let acceptor = acceptor.clone();
-                connections.spawn(async move {
-                    // A client that refuses our certificate ends the handshake: then nothing reaches the ECHO.
-                    if let Ok(mut front) = acceptor.accept(socket).await {
-                        let mut back = tokio::net::TcpStream::connect(behind).await.unwrap();
-                        tokio::io::copy_bidirectional(&mut front, &mut back).await.ok();
-                    }
-                });
-            }
-        });
-        Self { port, echo, _server: server }
+        Self { port: front.port(), _server: front.before(echo.address.unwrap()), echo }
     }
 
     /// What becomes of a request to it by a name, with these certificates trusted; none: the system's.

@@ -188,6 +188,18 @@ impl TestHouse {
         Self { forge, echo, house, clock, url, address, health, readiness, plan, folder, serve }
     }
 
+    /// A second process of the same installation: the same folder and forge, the same backend, a house and a listener of
+    /// its own. It is found under the same name.
+    pub async fn twin(&self) -> Twin {
+        let plan = Plan {
+            public_url: Some(self.url.as_str().trim_end_matches('/').to_owned()),
+            ..self.plan.clone()
+        };
+        let Built { house, address, serve, .. } =
+            build(&plan, &self.folder, &self.forge, &self.echo, &self.clock).await;
+        Twin { house, address, _serve: serve }
+    }
+
     /// Changes the plan, and lets the house read its file again.
     pub fn reload(&mut self, change: impl FnOnce(&mut Plan)) -> Vec<NeedsRestart> {
         change(&mut self.plan);
@@ -259,6 +271,13 @@ impl TestHouse {
     pub fn pass_near(&self) {
         self.clock.advance(Duration::from_secs(6));
     }
+}
+
+/// Another house on the same store; browsers [`Browser::learn`] where it is.
+pub struct Twin {
+    pub house: House,
+    pub address: SocketAddr,
+    _serve: Serve,
 }
 
 struct Built {

@@ -8,11 +8,13 @@ pub mod echo;
 pub mod house;
 pub mod logs;
 pub mod moody;
+pub mod program;
 pub mod process;
 pub mod raw;
 pub mod recording;
 pub mod replay;
 pub mod sources;
+pub mod tls;
 pub mod wiretap;
 
 use std::time::Duration;

@@ -1,0 +1,144 @@
+//! `hero_proxy demo` as somebody types it: what it prints, what it listens on, and that nothing of it stays.
+
+use std::fs;
+use std::net::{SocketAddr, TcpListener};
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::PathBuf;
+
+use rustix::process::Signal;
+use tempfile::TempDir;
+use url::Url;
+
+use crate::support::browser::{Browser, Page};
+use crate::support::program::Program;
+use crate::support::raw::RawClient;
+
+/// The ports that the demo would like to have. They are taken here, by this test or by somebody else.
+const LIKED: [u16; 2] = [8080, 3000];
+
+struct Demo {
+    program: Program,
+    /// Where it may put its files.
+    folder: TempDir,
+    proxy: Url,
+    forge: Url,
+    said: String,
+    _taken: Vec<TcpListener>,
+}
+
+impl Demo {
+    async fn start(arguments: &[&str]) -> Self {
+        let taken = LIKED.iter().filter_map(|port| TcpListener::bind(("127.0.0.1", *port)).ok()).collect();
+        let folder = tempfile::tempdir().unwrap();
+        let arguments = [&["demo"], arguments].concat();
+        let program = Program::start(&arguments, &[("TMPDIR", folder.path().to_str().unwrap())]);
+        program.says("Ctrl-C", 1).await;
+        let said = program.text();
+        let url = |label: &str| {
+            let line =
+                said.lines().find(|line| line.contains(label)).unwrap_or_else(|| panic!("{label}: {said}"));
+            Url::parse(line.split_whitespace().last().unwrap()).unwrap()
+        };
+        let (proxy, forge) = (url("  Open "), url("the forge  "));
+        Self { program, folder, proxy, forge, said, _taken: taken }
+    }
+
+    fn address(url: &Url) -> SocketAddr {
+        SocketAddr::from(([127, 0, 0, 1], url.port().unwrap()))
+    }
+
+    /// The folder that it keeps its files in.
+    fn files(&self) -> PathBuf {
+        let mut found = fs::read_dir(self.folder.path()).unwrap();
+        let folder = found.next().unwrap().unwrap().path();
+        assert!(found.next().is_none(), "one folder");
+        folder
+    }
+
+    async fn sign_in(&self, login: &str) -> Page {
+        let line = self.said.lines().find(|line| line.contains(&format!(" {login} "))).unwrap();
+        let mut words = line.split_whitespace().skip_while(|word| *word != login);
+        let password = words.nth(1).unwrap();
+        let host = format!("localhost:{}", self.proxy.port().unwrap());
+        let mut browser = Browser::knowing(&host, Self::address(&self.proxy));
+        browser.sign_in(&self.proxy, login, password).await
+    }
+
+    /// Ends it, and looks that nothing of it is left.
+    async fn end(self, signal: Signal) {
+        self.program.tell(signal);
+        assert_eq!(self.program.ended().await, Ok(0), "{}", self.program.text());
+        assert!(self.program.text().contains("nothing stays behind"), "{}", self.program.text());
+        assert_eq!(fs::read_dir(self.folder.path()).unwrap().count(), 0);
+        for url in [&self.proxy, &self.forge] {
+            let port = url.port().unwrap();
+            TcpListener::bind(("127.0.0.1", port)).unwrap_or_else(|error| panic!("port {port}: {error}"));
+        }
+    }
+}
+
+/// Processes whose parent this is.
+fn children(parent: u32) -> Vec<String> {
+    let processes = fs::read_dir("/proc").unwrap().map(|entry| entry.unwrap().path().join("stat"));
+    // `pid (name) state ppid ...`; a process may end while we look.
+    let stats = processes.filter_map(|stat| fs::read_to_string(stat).ok());
+    let is_child = |stat: &String| {
+        let behind_name = stat.rsplit_once(") ").map(|(_, rest)| rest).unwrap_or_default();
+        behind_name.split(' ').nth(1) == Some(parent.to_string().as_str())
+    };
+    stats.filter(is_child).collect()
+}
+
+#[tokio::test]
+async fn the_demo_says_what_to_do_works_and_leaves_nothing_behind() {
+    let demo = Demo::start(&["--token-lifetime", "20s"]).await;
+    for port in LIKED {
+        assert!(demo.said.contains(&format!("Port {port} is taken")), "{}", demo.said);
+    }
+    assert!(demo.said.contains("token life    20 s"), "{}", demo.said);
+    assert!(demo.said.contains(": through the proxy"), "{}", demo.said);
+    let page = demo.sign_in("alice").await;
+    assert_eq!(page.status(), 200, "{}", page.text());
+    assert!(page.text().contains("alice"));
+    assert_eq!(children(demo.program.pid()), [""; 0]);
+    // Secrets, sessions and the socket of an app that believes whoever reaches it.
+    assert_eq!(fs::metadata(demo.files()).unwrap().permissions().mode() & 0o777, 0o700);
+    demo.end(Signal::INT).await;
+}
+
+#[tokio::test]
+async fn the_demo_with_the_flag_off_passes_no_token_on() {
+    let demo = Demo::start(&["--flag", "off"]).await;
+    assert!(demo.said.contains("the flag is off, so paste one"), "{}", demo.said);
+    let page = demo.sign_in("alice").await;
+    assert_eq!(page.status(), 200, "{}", page.text());
+    assert!(page.text().contains("data-source=\"none\""), "{}", page.text());
+    demo.end(Signal::TERM).await;
+}
+
+/// A terminal window that is closed sends a hang-up.
+#[tokio::test]
+async fn the_demo_leaves_nothing_behind_when_its_terminal_is_closed() {
+    let demo = Demo::start(&[]).await;
+    demo.end(Signal::HUP).await;
+}
+
+#[tokio::test]
+async fn every_part_of_the_demo_answers_to_its_own_name_only() {
+    let demo = Demo::start(&[]).await;
+    let socket = demo.files().join("cockpit.sock");
+    let ask = |host: String| format!("GET / HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n");
+    let (proxy, forge) = (demo.proxy.port().unwrap(), demo.forge.port().unwrap());
+    for host in ["evil.example".to_owned(), format!("evil.example:{proxy}"), format!("evil.example:{forge}")]
+    {
+        let answers = [
+            RawClient::tcp(Demo::address(&demo.proxy)).await.ask(ask(host.clone())).await,
+            RawClient::tcp(Demo::address(&demo.forge)).await.ask(ask(host.clone())).await,
+            RawClient::unix(&socket).await.ask(ask(host.clone())).await,
+        ];
+        assert_eq!(answers.map(|answer| answer.status), [421; 3], "{host}");
+    }
+    let through = RawClient::unix(&socket).await.ask(ask(format!("localhost:{proxy}"))).await;
+    assert_eq!(through.status, 200);
+    demo.end(Signal::INT).await;
+}
