@@ -65,7 +65,7 @@ struct ConfigFile {
 /// No core file: it would hold tokens and keys. A limit can always be lowered; where there is none, there is no core either.
 fn leave_no_core_file() {
     let none = Rlimit { current: Some(0), maximum: Some(0) };
-    let _kept_as_it_is = setrlimit(Resource::Core, none);
+    setrlimit(Resource::Core, none).ok();
 }
 
 /// Reads the arguments and does what they say. A usage error ends it with status 2 and a hint.

@@ -53,7 +53,7 @@ impl Secrets {
     }
 
     /// A new secret of that kind.
-    fn new(&mut self, what: &'static str) -> String {
+    fn make(&mut self, what: &'static str) -> String {
         let secret = random_text::<32>(&OsEntropy);
         self.add(what, &secret);
         secret
@@ -160,7 +160,7 @@ impl Person<'_> {
     }
 
     /// Begins a sign-in and goes through the forge; says the callback, as path and query.
-    async fn to_callback(&mut self, path: &str, all: &mut Transcript, secrets: &mut Secrets) -> String {
+    async fn until_callback(&mut self, path: &str, all: &mut Transcript, secrets: &mut Secrets) -> String {
         let page = self.open(path, all, secrets).await;
         let to = page.location().unwrap_or_else(|| panic!("no sign-in: {}", page.text()));
         let back = self.browser.at_forge(&to, self.login, &password(self.login)).await;
@@ -169,7 +169,7 @@ impl Person<'_> {
     }
 
     async fn sign_in(&mut self, path: &str, all: &mut Transcript, secrets: &mut Secrets) -> Page {
-        let back = self.to_callback(path, all, secrets).await;
+        let back = self.until_callback(path, all, secrets).await;
         self.open(&back, all, secrets).await
     }
 }
@@ -195,7 +195,7 @@ fn newest_refresh(tap: &Wiretap) -> String {
 
 /// Callbacks, cookies and headers that nobody means well with; all have secrets in them.
 async fn hostilities(person: &mut Person<'_>, all: &mut Transcript, secrets: &mut Secrets) {
-    let mut own = || secrets.new("what a stranger said");
+    let mut own = || secrets.make("what a stranger said");
     let queries = [
         format!("code={}&state={}", own(), own()),
         format!("code={0}&code={0}&state={1}", own(), own()),
@@ -239,7 +239,7 @@ fn names() -> (String, String) {
 
 /// Answers of the forge that repeat secrets, or hold new ones where they do not belong.
 fn faults(secrets: &mut Secrets, repeated: &str) -> Vec<(Endpoint, Fault)> {
-    let mut own = || secrets.new("what a sick forge said");
+    let mut own = || secrets.make("what a sick forge said");
     let text = |status: u16, body: String| Fault::Answer { status, content_type: "text/plain", body };
     let tokens = |access: &str, kind: &str, id: &str| {
         format!(
@@ -315,7 +315,7 @@ async fn the_program_never_tells_a_secret_whatever_happens() {
     let mut alice = person(&process, "alice");
 
     // A sign-in with hostilities on the way; the callback twice, and by somebody else.
-    let back = alice.to_callback("/a", &mut all, &mut secrets).await;
+    let back = alice.until_callback("/a", &mut all, &mut secrets).await;
     hostilities(&mut alice, &mut all, &mut secrets).await;
     let page = alice.open(&back, &mut all, &mut secrets).await;
     assert_eq!(page.status(), 303, "{}", page.text());
@@ -341,7 +341,7 @@ async fn the_program_never_tells_a_secret_whatever_happens() {
     let repeated = newest_refresh(&tap);
     for (endpoint, fault) in faults(&mut secrets, &repeated) {
         let mut bob = person(&process, "bob");
-        let back = bob.to_callback("/b", &mut all, &mut secrets).await;
+        let back = bob.until_callback("/b", &mut all, &mut secrets).await;
         forge.break_next(endpoint, fault, 1);
         let page = bob.open(&back, &mut all, &mut secrets).await;
         let expected: &[u16] = if endpoint == Endpoint::Token { &[502, 503] } else { &[303] };
@@ -363,7 +363,7 @@ async fn the_program_never_tells_a_secret_whatever_happens() {
 
     // A configuration with secrets where they do not belong: refused, and not repeated.
     let good = desk.sections.clone();
-    let misplaced = secrets.new("a secret in the configuration");
+    let misplaced = secrets.make("a secret in the configuration");
     for (section, line) in [
         ("forge", format!("client_secret = \"{misplaced}\"\n")),
         ("forge", format!("client_secret = {{ fil = \"{misplaced}\" }}\n")),
@@ -425,7 +425,7 @@ async fn the_program_never_tells_a_secret_whatever_happens() {
     assert_eq!(after.ask("GET", "/a", &FETCH, &mut all, &mut secrets).await.status(), 401);
     database.execute_batch("DROP TABLE sessions; DROP TABLE grants; DROP TABLE claims;").unwrap();
     after.browser.forget_all("localhost");
-    let back = after.to_callback("/a", &mut all, &mut secrets).await;
+    let back = after.until_callback("/a", &mut all, &mut secrets).await;
     assert_eq!(after.open(&back, &mut all, &mut secrets).await.status(), 503);
     assert_eq!(after.ask("GET", "/a", &FETCH, &mut all, &mut secrets).await.status(), 401);
     overhear(&tap, &mut secrets);
@@ -551,7 +551,7 @@ async fn nothing_prints_a_secret_for_debugging() {
     secrets.add("the session", house.session(&alice).unwrap());
     secrets.add("the client secret", CLIENT_SECRET);
     let mut printed = String::new();
-    let mut print = |value: &dyn Debug| write!(printed, "{value:?}\n{value:#?}\n").unwrap();
+    let mut print = |value: &dyn Debug| printed += &[format!("{value:?}"), format!("{value:#?}")].join("\n");
     print(&house.house);
     print(house.house.config());
     print(&house.house.front());
@@ -559,7 +559,7 @@ async fn nothing_prints_a_secret_for_debugging() {
     print(&house.readiness);
 
     // Each type by itself, with a secret in it.
-    let mut own = || secrets.new("a value");
+    let mut own = || secrets.make("a value");
     let forge_token = ForgeToken::new(own()).unwrap();
     let session = SessionId::random(&OsEntropy);
     print(&session);
