@@ -6,6 +6,7 @@ use std::sync::Arc;
 use tracing::{error, info, warn};
 
 use crate::base::account::{Account, Identity};
+use crate::base::clock::Timestamp;
 use crate::base::secret::AuthCode;
 use crate::forge::api::TokenSet;
 use crate::forge::error::{ForgeError, IdTokenFault};
@@ -60,11 +61,12 @@ pub(super) struct Opened {
     pub known: Known,
 }
 
-/// Runs the exchange of a flow whose state was found good.
+/// Runs the exchange of a flow whose state was found good. `others`: what else is under way in its browser.
 pub(super) async fn run(
     shared: &Shared,
     terms: &Terms,
     flow: Flow,
+    others: &[Flow],
     code: AuthCode,
 ) -> Result<Opened, Failed> {
     let issuer = shared.forge.discover().await.map_err(|failed| forge_failed(&failed))?;
@@ -83,7 +85,15 @@ pub(super) async fn run(
     let identity = shared.forge.verify(&id_token, None).await.map_err(|failed| forge_failed(&failed))?;
     let account =
         Account { issuer, client_id: Arc::from(terms.client_id.as_str()), sub: identity.id.clone() };
-    let ours = shared.forge.verify(&id_token, Some(&flow.nonce)).await;
+    let mut ours = shared.forge.verify(&id_token, Some(&flow.nonce)).await;
+    if is_crossed(&ours) {
+        for nonce in shared.siblings.nonces(&flow.state, others) {
+            ours = shared.forge.verify(&id_token, Some(&nonce)).await;
+            if !is_crossed(&ours) {
+                break;
+            }
+        }
+    }
     let key = account.key();
     if ours.is_err() && shared.vault.sessions_of(&account, redeemed_at).await?.is_empty() {
         return Err(ours.map_err(|failed| forge_failed(&failed)).err().unwrap_or(Failed::Refused));
@@ -115,6 +125,10 @@ pub(super) async fn run(
     Ok(Opened { id, known })
 }
 
+fn is_crossed<T>(verified: &Result<T, ForgeError>) -> bool {
+    matches!(verified, Err(ForgeError::BadIdToken(IdTokenFault::Nonce)))
+}
+
 fn forge_failed(failed: &ForgeError) -> Failed {
     match failed {
         ForgeError::BadIdToken(IdTokenFault::Nonce) => {
@@ -140,7 +154,12 @@ fn forge_failed(failed: &ForgeError) -> Failed {
     }
 }
 
-/// Stores a sign-in's grant, its scope not yet known. A sign-in's set is the newest there is, whatever was stored.
+/// How often a grant is tried to be stored. Each try that fails means that another sign-in of the account has succeeded,
+/// and a browser that opens all its tabs again sends a handful at once.
+const TRIES: usize = 16;
+
+/// Stores a sign-in's grant, its scope not yet known. A sign-in's set is the newest there is, unless one that the forge
+/// gave out later was stored first: then that one stays, for only its refresh token is good.
 async fn keep(
     shared: &Shared,
     law: Law,
@@ -163,16 +182,29 @@ async fn keep(
         asked_at: redeemed_at,
         noticed: None,
     };
-    for _ in 0..4 {
+    for _ in 0..TRIES {
         let stored = shared.vault.grant(&grant.account).await?;
         grant.version = stored.next_version();
-        grant.noticed = stored.live().and_then(|stored| stored.noticed);
+        if let Some(stored) = stored.live() {
+            if is_newer(&stored, &grant, shared.clock.now()) {
+                return Ok(stored);
+            }
+            grant.noticed = stored.noticed;
+        }
         if shared.vault.swap_grant(&grant, law.keep_until(shared)).await? == Swap::Done {
             return Ok(grant);
         }
     }
-    warn!(account = %grant.account.key(), "a grant was written by others four times in a row");
+    warn!(account = %grant.account.key(), tries = TRIES, "a grant was written by others each time");
     Err(Failed::StoreDown)
+}
+
+/// Whether a stored grant was given out after ours. One from the future was not: the clock has been set back since.
+fn is_newer(stored: &GrantRecord, ours: &GrantRecord, now: Timestamp) -> bool {
+    // Given out at the end less the life; both sides are moved by both lives, so that nothing is subtracted.
+    let given_out = |one: &GrantRecord, other: &GrantRecord| one.access_expires_at.plus(other.access_life);
+    let after = given_out(stored, ours) > given_out(ours, stored);
+    !stored.dead && after && stored.access_expires_at <= now.plus(stored.access_life)
 }
 
 /// Stores the verdict on a sign-in's scope; a version that somebody wrote in between knows better.

@@ -29,6 +29,7 @@ use crate::gate::reason::{self, Reason};
 use crate::gate::renew::{self, Law, Renewal};
 use crate::gate::rules;
 use crate::gate::settings::Settings;
+use crate::gate::siblings::Siblings;
 use crate::gate::terms::{Terms, forwarded, misshapen};
 use crate::gate::verdict::{Answer, Asked, Decision, Gatekeeper, Verdict};
 use crate::session::cookie::UnsafeOrigin;
@@ -71,6 +72,7 @@ pub(super) struct Shared {
     pub loads: Flights<SessionKey, Loaded>,
     pub renewals: Flights<AccountKey, Renewal>,
     pub exchanges: Flights<[u8; 32], Result<Arc<Opened>, Failed>>,
+    pub siblings: Siblings,
     /// Accounts whose renewal failed a moment ago, and until when they rest.
     pub rests: Cache<AccountKey, Timestamp>,
     /// Accounts whose scope was asked for a moment ago, and until when nobody asks again.
@@ -105,6 +107,7 @@ impl ForgeKeeper {
             loads: Flights::default(),
             renewals: Flights::default(),
             exchanges: Flights::default(),
+            siblings: Siblings::new(),
             rests: rests(),
             asks: rests(),
         };

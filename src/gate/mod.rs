@@ -27,6 +27,7 @@ mod reader;
 mod renew;
 mod rules;
 mod sessions;
+mod siblings;
 mod sign_in;
 mod stranger;
 mod terms;
