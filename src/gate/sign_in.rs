@@ -211,10 +211,10 @@ fn others(keeper: &ForgeKeeper, ticket: &Ticket) -> Vec<Flow> {
 /// The browser that has just signed in: a new cookie always, the old session ended, and on to the page it wanted.
 async fn land(keeper: &ForgeKeeper, opened: &Opened, return_to: &str, ticket: &Ticket) -> Answer {
     let Opened { id, known } = opened;
-    if let Some(old) = ticket.session.filter(|old| *old != id.key()) {
-        if !keeper.end(old).await {
-            end_behind(keeper, old);
-        }
+    if let Some(old) = ticket.session.filter(|old| *old != id.key())
+        && !keeper.end(old).await
+    {
+        end_behind(keeper, old);
     }
     let mut answer = match notice(keeper, &known.account.grant).await {
         None => answer::see_other(return_to, &ticket.asked),
