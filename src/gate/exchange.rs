@@ -61,11 +61,12 @@ pub(super) struct Opened {
     pub known: Known,
 }
 
-/// Runs the exchange of a flow whose state was found good.
+/// Runs the exchange of a flow whose state was found good. `others`: what else is under way in its browser.
 pub(super) async fn run(
     shared: &Arc<Shared>,
     terms: &Terms,
     flow: Flow,
+    others: &[Flow],
     code: AuthCode,
 ) -> Result<Opened, Failed> {
     // From here until the set is held, a renewal that the forge refuses cannot tell whether this is why.
@@ -90,7 +91,15 @@ pub(super) async fn run(
     };
     let account =
         Account { issuer, client_id: Arc::from(terms.client_id.as_str()), sub: identity.id.clone() };
-    let ours = shared.forge.verify(&id_token, Some(&flow.nonce)).await;
+    let mut ours = shared.forge.verify(&id_token, Some(&flow.nonce)).await;
+    if is_crossed(&ours) {
+        for nonce in shared.siblings.nonces(&flow.state, others) {
+            ours = shared.forge.verify(&id_token, Some(&nonce)).await;
+            if !is_crossed(&ours) {
+                break;
+            }
+        }
+    }
     let key = account.key();
     if let Err(refused) = &ours {
         // A store that cannot say is no reason to lose the set that the account's other sessions may live by.
@@ -147,6 +156,10 @@ pub(super) async fn run(
     shared.near.note(&known);
     info!(account = %key, session = %id.key(), "signed in");
     Ok(Opened { id, known })
+}
+
+fn is_crossed<T>(verified: &Result<T, ForgeError>) -> bool {
+    matches!(verified, Err(ForgeError::BadIdToken(IdTokenFault::Nonce)))
 }
 
 fn forge_failed(failed: &ForgeError) -> Failed {

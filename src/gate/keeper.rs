@@ -30,6 +30,7 @@ use crate::gate::renew::{self, Law, Renewal};
 use crate::gate::rules;
 use crate::gate::scope;
 use crate::gate::settings::Settings;
+use crate::gate::siblings::Siblings;
 use crate::gate::terms::{Terms, forwarded, misshapen};
 use crate::gate::unsaved::{Exchanges, Unsaved};
 use crate::gate::verdict::{Answer, Asked, Decision, Gatekeeper, Verdict};
@@ -73,6 +74,7 @@ pub(super) struct Shared {
     pub loads: Flights<SessionKey, Loaded>,
     pub renewals: Flights<AccountKey, Renewal>,
     pub exchanges: Flights<[u8; 32], Result<Arc<Opened>, Failed>>,
+    pub siblings: Siblings,
     /// Accounts whose renewal failed a moment ago, and until when they rest.
     pub rests: Cache<AccountKey, Timestamp>,
     pub asks: Flights<AccountKey, ()>,
@@ -112,6 +114,7 @@ impl ForgeKeeper {
             loads: Flights::default(),
             renewals: Flights::default(),
             exchanges: Flights::default(),
+            siblings: Siblings::new(),
             rests: rests(),
             asks: Flights::default(),
             asked: rests(),

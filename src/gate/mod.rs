@@ -29,6 +29,7 @@ mod renew;
 mod rules;
 mod scope;
 mod sessions;
+mod siblings;
 mod sign_in;
 mod stranger;
 mod terms;

@@ -19,6 +19,7 @@ use crate::gate::pages::Action;
 use crate::gate::reason::{self, Reason};
 use crate::gate::renew;
 use crate::gate::return_path;
+use crate::gate::siblings;
 use crate::gate::verdict::{Answer, Asked};
 use crate::session::id::{SessionId, SessionKey};
 use crate::session::record::{GrantRecord, ScopeVerdict};
@@ -47,6 +48,7 @@ pub(super) async fn begin(keeper: &ForgeKeeper, target: &str, restarts: u8, tick
             return answer::refuse(unable(&failed), Offer::default(), &ticket.asked);
         }
     };
+    shared.siblings.begun(&flow, &others(keeper, ticket));
     let mut answer = answer::see_other(url.as_str(), &ticket.asked);
     let flows = terms.flows(&shared.flow_sealer);
     let (name, value) = (flows.name(flow.state.expose()), flows.value(&flow));
@@ -161,9 +163,10 @@ async fn redeem(
         asked_scope: keeper.terms.scope.clone(),
         law: keeper.law(),
     };
+    let others = others(keeper, ticket);
     let work = Arc::clone(shared);
     // A double click joins the exchange; whoever comes after its end finds the state used.
-    let flight = shared.exchanges.join(&shared.tasks, digest(flow.state.expose()), || async move {
+    let flight = shared.exchanges.join(&shared.tasks, siblings::digest(&flow.state), || async move {
         let now = work.clock.now();
         match work.vault.claim(&flow.state, now, now.plus(flow::LIFE)).await {
             Ok(true) => {}
@@ -173,14 +176,14 @@ async fn redeem(
                 return Err(Failed::NotBegun);
             }
         }
-        exchange::run(&work, &terms, flow, code).await.map(Arc::new)
+        exchange::run(&work, &terms, flow, &others, code).await.map(Arc::new)
     });
     Ok(match flight.landed().await.unwrap_or(Err(Failed::StoreDown)) {
         Ok(opened) => land(keeper, &opened, return_to, ticket).await,
         Err(Failed::Used) => stray(keeper, return_to, ticket).await,
-        Err(Failed::Crossed) if has_session(keeper, ticket).await => {
-            answer::see_other(return_to, &ticket.asked)
-        }
+        // Another tab was quicker. If its session has been replaced by a third tab's since, the browser has that one now;
+        // if it is dead, the page asked for clears its cookie and begins anew.
+        Err(Failed::Crossed) if ticket.session.is_some() => answer::see_other(return_to, &ticket.asked),
         Err(Failed::Crossed) if restarts == 0 => begin(keeper, return_to, 1, ticket).await,
         Err(failed) => {
             let reason = match failed {
@@ -199,10 +202,10 @@ async fn redeem(
     })
 }
 
-fn digest(state: &str) -> [u8; 32] {
-    let mut once = [0; 32];
-    once.copy_from_slice(aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, state.as_bytes()).as_ref());
-    once
+/// The sign-ins that this browser has under way.
+fn others(keeper: &ForgeKeeper, ticket: &Ticket) -> Vec<Flow> {
+    let shared = &keeper.shared;
+    keeper.terms.flows(&shared.flow_sealer).live(&ticket.cookies, shared.clock.now())
 }
 
 /// The browser that has just signed in: a new cookie always, the old session ended, and on to the page it wanted.
