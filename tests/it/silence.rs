@@ -629,7 +629,7 @@ async fn nothing_prints_a_secret_for_debugging() {
     let errors: Vec<Box<dyn std::error::Error>> = vec![
         Box::new(ForgeToken::new(format!("{bad}\n")).unwrap_err()),
         Box::new(ForgeToken::new(bad.repeat(1000)).unwrap_err()),
-        Box::new(KeyRing::from_text(&bad).unwrap_err()),
+        Box::new(KeyRing::from_text(&format!("{bad}!")).unwrap_err()),
         Box::new(KeyRing::from_text(&format!("{line}x")).unwrap_err()),
     ];
     for error in &errors {
