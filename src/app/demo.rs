@@ -1,8 +1,8 @@
 //! The whole story on one machine: a fake forge, the reference cockpit, and the proxy between them, as an operator would
 //! configure it. All of it listens on loopback, lives in one temporary folder, and leaves nothing behind.
 
-use std::fs::Permissions;
 use std::fmt;
+use std::fs::Permissions;
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
 use std::os::unix::fs::PermissionsExt as _;

@@ -4,12 +4,12 @@
 pub mod bare;
 pub mod browser;
 pub mod canned;
+pub mod desk;
 pub mod echo;
 pub mod house;
 pub mod logs;
 pub mod moody;
 pub mod program;
-pub mod process;
 pub mod raw;
 pub mod recording;
 pub mod replay;
