@@ -31,7 +31,8 @@ struct Cli {
 enum Command {
     /// Run the proxy until it is told to end.
     ///
-    /// SIGTERM and Ctrl-C drain it: requests under way may end (limits.drain). SIGHUP reads the configuration again.
+    /// SIGTERM and Ctrl-C drain it: requests under way may end (limits.drain); a second one cuts them. SIGHUP reads the
+    /// configuration again.
     #[command(after_help = exit::HELP)]
     Run(ConfigFile),
     /// Check a configuration: everything that is wrong with it, and what it means.

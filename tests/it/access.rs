@@ -698,7 +698,7 @@ async fn a_default_port_may_be_named_or_not() {
     }
 }
 
-/// Holds: P4, G13.
+/// Holds: P4 (methods and targets; Max-Forwards is not built), G13.
 #[tokio::test]
 async fn methods_and_targets_that_are_not_for_us_are_refused() {
     let house = TestHouse::start(plan()).await;
