@@ -4,11 +4,11 @@
 pub mod bare;
 pub mod browser;
 pub mod canned;
+pub mod desk;
 pub mod echo;
 pub mod house;
 pub mod logs;
 pub mod moody;
-pub mod process;
 pub mod program;
 pub mod raw;
 pub mod recording;

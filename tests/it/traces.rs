@@ -1,13 +1,16 @@
 //! The program as it is started by an operator: what it writes, what it leaves on the machine, and a switched flag.
 
+use std::path::Path;
+
 use hero_proxy::forge::fake::{FakeForge, FakeSettings, NewUser};
 use rustix::process::Signal;
 use serde_json::Value;
 
 use crate::support::browser::{Browser, FETCH};
+use crate::support::desk::{Desk, Run};
 use crate::support::echo::{Echo, ok};
 use crate::support::house::password;
-use crate::support::process::{Desk, Process, hero_proxy};
+use crate::support::program::Program;
 use crate::support::raw::RawClient;
 
 struct Street {
@@ -27,7 +30,13 @@ impl Street {
     }
 }
 
-async fn signed_in(process: &Process) -> Browser {
+/// `hero_proxy reload`, and how it ends.
+async fn reload(config: &Path, pid: &str) -> i32 {
+    let program = Program::start(&["reload", "--config", config.to_str().unwrap(), "--pid", pid], &[]);
+    program.ended().await.unwrap()
+}
+
+async fn signed_in(process: &Run) -> Browser {
     let mut alice = process.browser();
     let page = alice.sign_in(&process.at("/"), "alice", &password("alice")).await;
     assert_eq!((page.status(), page.text().as_str()), (200, "app"));
@@ -47,14 +56,13 @@ async fn a_switched_flag_holds_from_the_next_request_after_a_hang_up_or_the_relo
         *street.desk.section("features") = format!("forge_token_pass_through = {flag}\n");
         let config = street.desk.write();
         if by_command {
-            let pid = process.id.to_string();
-            let done = hero_proxy(&["reload", "--config", config.to_str().unwrap(), "--pid", &pid]);
-            assert_eq!(done.status.code(), Some(0), "{done:?}");
+            let pid = process.program.pid().to_string();
+            assert_eq!(reload(&config, &pid).await, 0);
         } else {
-            process.signal(Signal::HUP);
+            process.program.tell(Signal::HUP);
         }
         reloads += 1;
-        process.log.event("reload done: the new configuration is in force", reloads).await;
+        process.event("reload done: the new configuration is in force", reloads).await;
         let page = alice.fetch(&process.at("/x")).await;
         assert_eq!(page.status(), 200, "no session is lost");
         let fresh = street.echo.seen().pop().unwrap();
@@ -73,24 +81,23 @@ async fn a_switched_flag_holds_from_the_next_request_after_a_hang_up_or_the_relo
     // A bad file is refused whole, by the command before anybody is told, and by the process.
     *street.desk.section("features") = "forge_token_pass_thru = false\n".to_owned();
     let config = street.desk.write();
-    let pid = process.id.to_string();
-    let done = hero_proxy(&["reload", "--config", config.to_str().unwrap(), "--pid", &pid]);
-    assert_eq!(done.status.code(), Some(1));
-    process.signal(Signal::HUP);
-    process.log.event("reload refused: the configuration has errors; the old one stays in force", 1).await;
+    let pid = process.program.pid().to_string();
+    assert_eq!(reload(&config, &pid).await, 1);
+    process.program.tell(Signal::HUP);
+    process.event("reload refused: the configuration has errors; the old one stays in force", 1).await;
     assert_eq!(alice.fetch(&process.at("/x")).await.status(), 200);
     assert_eq!(street.echo.seen().pop().unwrap().values("x-hero-forge-token").len(), 1);
-    assert_eq!(process.log.events("reload done: the new configuration is in force").len(), reloads);
+    assert_eq!(process.events("reload done: the new configuration is in force").len(), reloads);
 
     let out = alice.send("POST", &process.at("/_hero/auth/logout"), &FETCH, "").await;
     assert_eq!(out.status(), 200);
     for message in ["signed in", "signed out"] {
-        let told = process.log.events(message);
+        let told = process.events(message);
         assert_eq!(told.len(), 1, "{message}");
         assert!(told[0]["session"].as_str().unwrap().len() == 8, "{told:?}");
     }
-    assert_eq!(process.stop().await.code(), Some(0));
-    assert_eq!(process.log.events("stopped").len(), 1);
+    process.stop().await;
+    assert_eq!(process.events("stopped").len(), 1);
     drop(street.forge);
 }
 
@@ -114,10 +121,10 @@ async fn the_access_log_has_paths_and_no_queries() {
     let mut client = RawClient::tcp(process.address).await;
     // In absolute form too, and with what some take for a second question mark.
     client.ask("GET http://localhost:1/y?a=q8secret?b=q9secret HTTP/1.1\r\nHost: localhost:1\r\n\r\n").await;
-    assert_eq!(process.stop().await.code(), Some(0));
-    let text = process.access.text();
+    process.stop().await;
+    let text = process.program.text();
     assert!(!text.contains("secret"), "{text}");
-    let lines = process.access.events("request");
+    let lines = process.events("request");
     let paths: Vec<_> = lines.iter().map(|line| line["path"].as_str().unwrap()).collect();
     assert_eq!(
         paths,
@@ -141,7 +148,7 @@ async fn the_access_log_has_paths_and_no_queries() {
         let at = line["timestamp"].as_str().unwrap();
         assert!(at.ends_with('Z') && at.contains('.'), "UTC with fractions of a second: {at}");
     }
-    assert!(!process.log.text().contains("secret"), "{}", process.log.text());
+    assert!(!process.program.text().contains("secret"), "{}", process.program.text());
 }
 
 /// Holds: K6.
@@ -163,7 +170,7 @@ async fn whatever_a_client_says_is_one_escaped_line() {
         let process = if format == "json" {
             street.desk.start().await
         } else {
-            Process::start_with(&street.desk.write(), "serving address=").await
+            Run::start_with(&street.desk.write(), "serving address=").await
         };
         let mut asked = 0;
         for path in odd {
@@ -181,8 +188,8 @@ async fn whatever_a_client_says_is_one_escaped_line() {
                 assert_eq!(RawClient::tcp(process.address).await.ask(broken).await.status, 400);
             }
         }
-        assert_eq!(process.stop().await.code(), Some(0));
-        let text = process.log.text();
+        process.stop().await;
+        let text = process.program.text();
         let control = |c: char| c.is_control() && c != '\n';
         assert!(!text.contains(control), "{format}: {text:?}");
         assert!(!text.contains("\u{202e}"), "{format}: what turns the line around is escaped: {text:?}");
@@ -192,7 +199,7 @@ async fn whatever_a_client_says_is_one_escaped_line() {
         if format == "json" {
             let told: Vec<Value> = lines.iter().map(|line| serde_json::from_str(line).unwrap()).collect();
             assert!(told.iter().all(|line| line["message"] == "request"));
-            assert_eq!(process.log.events("signed in").len(), 0);
+            assert_eq!(process.events("signed in").len(), 0);
         }
     }
 }
@@ -214,5 +221,5 @@ async fn the_process_leaves_no_core_file_and_shows_no_secret_to_its_neighbours()
             assert!(!shown.contains(secret), "{name}");
         }
     }
-    assert_eq!(process.stop().await.code(), Some(0));
+    process.stop().await;
 }
