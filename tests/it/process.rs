@@ -137,9 +137,10 @@ forge_token = true
     }
 
     async fn until_ready(&self) {
+        let mut looks = tokio::time::interval(Duration::from_millis(50));
         let ready = async {
             while self.health("/readyz").await.0 != 200 {
-                tokio::time::sleep(Duration::from_millis(20)).await;
+                looks.tick().await;
             }
         };
         soon("readiness", ready).await;
