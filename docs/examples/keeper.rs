@@ -75,6 +75,7 @@ impl SignIn {
             },
             min_ttl: Duration::from_mins(1),
             wait: Duration::from_secs(5),
+            forge_timeout: Duration::from_secs(10),
             without_token: WithoutToken::Forward,
             trusted_proxies: TrustedPeers::default(),
             extra_reserved: Vec::new(),

@@ -57,7 +57,7 @@ impl Line {
     fn of<B>(request: &Request<B>) -> Self {
         Self {
             method: request.method().clone(),
-            path: request.uri().path().to_owned(),
+            path: visible(request.uri().path()),
             peer: request.extensions().get().copied(),
             begun: Instant::now(),
         }
@@ -82,6 +82,18 @@ impl Line {
             "request"
         );
     }
+}
+
+/// A path in visible ASCII: what stands there raw is shown percent-encoded (RFC 3986 §2.1), so that no terminal obeys it.
+fn visible(path: &str) -> String {
+    let mut shown = String::with_capacity(path.len());
+    for byte in path.bytes() {
+        match byte {
+            b'!'..=b'~' => shown.push(char::from(byte)),
+            other => shown.push_str(&format!("%{other:02X}")),
+        }
+    }
+    shown
 }
 
 pin_project! {

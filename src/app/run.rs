@@ -13,9 +13,6 @@ use crate::app::house::{House, Seams};
 use crate::config::{self, Config};
 use crate::serve::{Listeners, Readiness, Serve};
 
-/// How long renewals and store writes may take after the last request has ended.
-const BACK_DRAIN: Duration = Duration::from_secs(10);
-
 /// The process before it serves: its runtime, and its ears.
 #[derive(Debug)]
 pub struct Process {
@@ -94,7 +91,9 @@ impl Signals {
 
 async fn live(mut signals: Signals, config: Config, file: &Path) -> anyhow::Result<ExitCode> {
     let listeners = Listeners::bind(&config.serve).await?;
-    let (drain, public_url) = (config.drain, config.gate.public_url.clone());
+    // After the last request renewals and store writes may take as long as a lease lasts.
+    let (drain, back_drain) = (config.drain, config.gate.lease());
+    let public_url = config.gate.public_url.clone();
     let mut house = House::build(config, Seams::default(), Handle::current())?;
     let readiness = Readiness::of(["forge", "store"]);
     for address in listeners.addresses() {
@@ -113,7 +112,7 @@ async fn live(mut signals: Signals, config: Config, file: &Path) -> anyhow::Resu
     let clean = serve.shutdown_until(signals.patience(drain)).await;
     watch.abort();
     // Requests first, then what they started: the other way round they would meet cancelled work.
-    let settled = house.drain(BACK_DRAIN).await;
+    let settled = house.drain(back_drain).await;
     if clean && settled {
         info!("stopped");
     } else {

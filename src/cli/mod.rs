@@ -15,6 +15,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
+use rustix::process::{Resource, Rlimit, setrlimit};
 
 use exit::Exit;
 
@@ -62,8 +63,15 @@ struct ConfigFile {
     config: PathBuf,
 }
 
+/// No core file: it would hold tokens and keys. A limit can always be lowered; where there is none, there is no core either.
+fn leave_no_core_file() {
+    let none = Rlimit { current: Some(0), maximum: Some(0) };
+    setrlimit(Resource::Core, none).ok();
+}
+
 /// Reads the arguments and does what they say. A usage error ends it with status 2 and a hint.
 pub(crate) fn main() -> ExitCode {
+    leave_no_core_file();
     let done = match Cli::parse().command {
         Command::Run(file) => run::run(&file.config),
         Command::Check(args) => check::check(&args),

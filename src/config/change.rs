@@ -77,6 +77,7 @@ impl Config {
         next.gate.forge_url = old.gate.forge_url;
         next.gate.client_id = old.gate.client_id;
         next.gate.scopes = old.gate.scopes;
+        next.gate.forge_timeout = old.gate.forge_timeout;
         next
     }
 }

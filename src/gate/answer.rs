@@ -74,7 +74,22 @@ pub(super) fn refuse(reason: Reason, offer: Offer, asked: &Asked) -> Answer {
     explain(reason.status, reason.code, reason.title, reason.advice, offer, asked)
 }
 
-/// The same, for a fault that another room has named.
+/// Where a page leads that has no way out of its own: what may work later is tried again, and what was wrong is left.
+fn way_out(status: StatusCode, reader: Reader) -> Option<Action> {
+    if status == StatusCode::MISDIRECTED_REQUEST {
+        // Nothing is served under this name, so nothing that could be linked to.
+        return None;
+    }
+    // An empty reference is the page's own address. A form's is not one to open.
+    let again = status.is_server_error() && reader == Reader::Navigation;
+    Some(if again {
+        Action { id: "again", href: String::new(), label: "Try again", main: true }
+    } else {
+        Action { id: "start", href: "/".to_owned(), label: "Go to the start page", main: true }
+    })
+}
+
+/// The same, for a fault that another room has named. Each line of the advice is a paragraph.
 pub(super) fn explain(
     status: StatusCode,
     code: &str,
@@ -87,7 +102,8 @@ pub(super) fn explain(
     let mut answer = match asked.reader {
         Reader::Program => {
             let mut problem = json!({
-                "type": format!("urn:hero-proxy:{code}"), "title": title, "status": status.as_u16(), "detail": advice,
+                "type": format!("urn:hero-proxy:{code}"), "title": title, "status": status.as_u16(),
+                "detail": advice.replace('\n', " "),
                 "reason": code, "request_id": request_id,
             });
             if let Some(members) = problem.as_object_mut() {
@@ -100,9 +116,11 @@ pub(super) fn explain(
         }
         Reader::Navigation | Reader::Page => {
             let mut page = Page::new(title, code, request_id);
-            page.lines = Some(advice.to_owned()).filter(|advice| !advice.is_empty()).into_iter().collect();
-            page.lines.extend(offer.lines);
+            page.lines = advice.lines().map(str::to_owned).chain(offer.lines).collect();
             page.actions = offer.actions;
+            if page.actions.is_empty() && offer.sign_out.is_none() {
+                page.actions.extend(way_out(status, asked.reader));
+            }
             page.sign_out = offer.sign_out;
             page.who = offer.who.as_deref();
             typed(status, "text/html; charset=utf-8", page.html(), asked)
@@ -112,4 +130,25 @@ pub(super) fn explain(
         answer.headers_mut().insert(header::RETRY_AFTER, RETRY_AFTER);
     }
     answer
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_page_without_a_way_out_of_its_own_gets_one() {
+        let check = |status, reader, expected: Option<&str>| {
+            assert_eq!(
+                way_out(status, reader).map(|action| action.href).as_deref(),
+                expected,
+                "{status} {reader:?}"
+            );
+        };
+        check(StatusCode::BAD_GATEWAY, Reader::Navigation, Some(""));
+        // What a form was sent to is nothing to open.
+        check(StatusCode::BAD_GATEWAY, Reader::Page, Some("/"));
+        check(StatusCode::NOT_FOUND, Reader::Navigation, Some("/"));
+        check(StatusCode::MISDIRECTED_REQUEST, Reader::Navigation, None);
+    }
 }

@@ -5,17 +5,18 @@ use std::sync::Arc;
 
 use tracing::{error, info, warn};
 
-use crate::base::account::{Account, Identity};
+use crate::base::account::Account;
 use crate::base::secret::AuthCode;
-use crate::forge::api::TokenSet;
 use crate::forge::error::{ForgeError, IdTokenFault};
 use crate::gate::flow::Flow;
+use crate::gate::keep::{self, NewSet, Source};
 use crate::gate::keeper::Shared;
 use crate::gate::near::{Known, NearAccount, NearSession};
-use crate::gate::renew::{Law, judge_scope, note};
+use crate::gate::renew::{Law, note, save_behind};
+use crate::gate::scope;
 use crate::session::id::SessionId;
-use crate::session::record::{GrantRecord, ScopeVerdict, SessionRecord};
-use crate::session::store::{StoreError, Swap};
+use crate::session::record::SessionRecord;
+use crate::session::store::StoreError;
 
 /// What the exchange needs of the settings.
 #[derive(Clone, Debug)]
@@ -60,20 +61,22 @@ pub(super) struct Opened {
     pub known: Known,
 }
 
-/// Runs the exchange of a flow whose state was found good.
+/// Runs the exchange of a flow whose state was found good. `others`: what else is under way in its browser.
 pub(super) async fn run(
-    shared: &Shared,
+    shared: &Arc<Shared>,
     terms: &Terms,
     flow: Flow,
+    others: &[Flow],
     code: AuthCode,
 ) -> Result<Opened, Failed> {
-    let issuer = shared.forge.discover().await.map_err(|failed| forge_failed(&failed))?;
+    // From here until the set is held, a renewal that the forge refuses cannot tell whether this is why.
+    let under_way = shared.under_way.begin();
     let mut set = shared
         .forge
         .redeem(code, flow.verifier, &terms.redirect_uri)
         .await
         .map_err(|failed| forge_failed(&failed))?;
-    let redeemed_at = shared.clock.now();
+    let obtained_at = shared.clock.now();
     let Some(id_token) = set.id_token.take() else {
         warn!(error = %IdTokenFault::Absent, "a sign-in failed");
         return Err(Failed::Refused);
@@ -81,15 +84,55 @@ pub(super) async fn run(
     // Checked without the nonce first: whose grant this is holds even when the sign-in is then refused, and the forge has
     // outdated that account's stored set either way.
     let identity = shared.forge.verify(&id_token, None).await.map_err(|failed| forge_failed(&failed))?;
+    // The issuer that the id_token was held to: asked for earlier, it could have been another.
+    let issuer = match shared.forge.issuer() {
+        Some(issuer) => issuer,
+        None => shared.forge.discover().await.map_err(|failed| forge_failed(&failed))?,
+    };
     let account =
         Account { issuer, client_id: Arc::from(terms.client_id.as_str()), sub: identity.id.clone() };
-    let ours = shared.forge.verify(&id_token, Some(&flow.nonce)).await;
-    let key = account.key();
-    if ours.is_err() && shared.vault.sessions_of(&account, redeemed_at).await?.is_empty() {
-        return Err(ours.map_err(|failed| forge_failed(&failed)).err().unwrap_or(Failed::Refused));
+    let mut ours = shared.forge.verify(&id_token, Some(&flow.nonce)).await;
+    if is_crossed(&ours) {
+        for nonce in shared.siblings.nonces(&flow.state, others) {
+            ours = shared.forge.verify(&id_token, Some(&nonce)).await;
+            if !is_crossed(&ours) {
+                break;
+            }
+        }
     }
-    let grant = keep(shared, terms.law, account, identity, set).await?;
-    let grant = keep_verdict(shared, terms.law, judge_scope(shared, grant, &terms.asked_scope).await).await?;
+    let key = account.key();
+    if let Err(refused) = &ours {
+        // A store that cannot say is no reason to lose the set that the account's other sessions may live by.
+        let alone = shared.vault.sessions_of(&account, obtained_at).await;
+        if alone.is_ok_and(|sessions| sessions.is_empty()) {
+            return Err(forge_failed(refused));
+        }
+    }
+    let held = shared.unsaved.hold(NewSet {
+        account,
+        access: set.access,
+        obtained_at,
+        life: set.life,
+        refresh: set.refresh,
+        source: Source::SignIn(identity),
+    });
+    let kept = match keep::save_once(shared, terms.law, &held).await {
+        Ok(kept) => kept,
+        Err(failed) => {
+            // The browser is told at once; the account's other sessions live by this set.
+            save_behind(shared, terms.law, held);
+            return Err(failed.into());
+        }
+    };
+    drop(under_way);
+    // A sign-in that is even newer is being stored: this one may go on with what that one brings.
+    let Some(kept) = kept else { return Err(Failed::Crossed) };
+    if kept.anew {
+        shared.near.forget_account(key);
+    }
+    // Not noted before its scope is known: until then the account's other sessions go on with what they had.
+    let judged = scope::judge(shared, &kept.grant, &terms.asked_scope, terms.law).await?;
+    let grant = judged.ok_or(Failed::StoreDown)?;
     if let Err(refused) = ours {
         // The account's other sessions go on with the new set, and know at once what it may do.
         note(shared, grant);
@@ -115,6 +158,10 @@ pub(super) async fn run(
     Ok(Opened { id, known })
 }
 
+fn is_crossed<T>(verified: &Result<T, ForgeError>) -> bool {
+    matches!(verified, Err(ForgeError::BadIdToken(IdTokenFault::Nonce)))
+}
+
 fn forge_failed(failed: &ForgeError) -> Failed {
     match failed {
         ForgeError::BadIdToken(IdTokenFault::Nonce) => {
@@ -138,47 +185,4 @@ fn forge_failed(failed: &ForgeError) -> Failed {
             Failed::Refused
         }
     }
-}
-
-/// Stores a sign-in's grant, its scope not yet known. A sign-in's set is the newest there is, whatever was stored.
-async fn keep(
-    shared: &Shared,
-    law: Law,
-    account: Account,
-    identity: Identity,
-    set: TokenSet,
-) -> Result<GrantRecord, Failed> {
-    let redeemed_at = shared.clock.now();
-    let mut grant = GrantRecord {
-        version: 0,
-        account,
-        identity,
-        access: set.access,
-        access_expires_at: redeemed_at.plus(set.life),
-        access_life: set.life,
-        refresh: set.refresh,
-        dead: false,
-        scope: String::new(),
-        verdict: ScopeVerdict::Unknown,
-        asked_at: redeemed_at,
-        noticed: None,
-    };
-    for _ in 0..4 {
-        let stored = shared.vault.grant(&grant.account).await?;
-        grant.version = stored.next_version();
-        grant.noticed = stored.live().and_then(|stored| stored.noticed);
-        if shared.vault.swap_grant(&grant, law.keep_until(shared)).await? == Swap::Done {
-            return Ok(grant);
-        }
-    }
-    warn!(account = %grant.account.key(), "a grant was written by others four times in a row");
-    Err(Failed::StoreDown)
-}
-
-/// Stores the verdict on a sign-in's scope; a version that somebody wrote in between knows better.
-async fn keep_verdict(shared: &Shared, law: Law, judged: GrantRecord) -> Result<GrantRecord, Failed> {
-    if shared.vault.swap_grant(&judged, law.keep_until(shared)).await? == Swap::Done {
-        return Ok(judged);
-    }
-    shared.vault.grant(&judged.account).await?.live().ok_or(Failed::StoreDown)
 }

@@ -133,6 +133,13 @@ impl Flows<'_> {
         (alone && same(flow.state.expose(), state) && is_live(&flow, now)).then_some(flow)
     }
 
+    /// The sign-ins under way in this browser.
+    pub(super) fn live(&self, cookies: &[OwnCookie], now: Timestamp) -> Vec<Flow> {
+        let named = cookies.iter().filter(|cookie| self.names.flow_id(&cookie.name).is_some());
+        let flows = named.filter_map(|cookie| self.open(cookie));
+        flows.filter(|flow| is_live(flow, now)).take(MOST).collect()
+    }
+
     /// The names of flow cookies that have to go so that one more of `room` bytes fits: dead ones, and the oldest. Those of
     /// another proxy on this host are not ours to judge.
     pub(super) fn crowded_out(&self, cookies: &[OwnCookie], room: usize, now: Timestamp) -> Vec<String> {

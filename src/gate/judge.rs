@@ -1,13 +1,12 @@
 //! What follows from what is known: the rules of passing, as one pure function.
 
-use std::time::Duration;
-
 use http::HeaderValue;
 
 use crate::base::clock::Timestamp;
 use crate::base::path::PathForm;
 use crate::gate::near::Known;
 use crate::gate::rules;
+use crate::gate::scope;
 use crate::gate::settings::{GroupsFor, RouteRule, Settings, WithoutToken};
 use crate::session::record::{Freshness, ScopeVerdict};
 use crate::wire::encode;
@@ -39,9 +38,6 @@ pub(super) enum Behind {
     AskScope,
 }
 
-/// How soon a scope that is not known is asked for again.
-pub(super) const ASK_AGAIN: Duration = Duration::from_secs(10);
-
 /// Judges a request of a known session. `waited`: a renewal was waited for, so that what is there now has to do.
 pub(super) fn judge(
     settings: &Settings,
@@ -71,22 +67,22 @@ pub(super) fn judge(
     }
     let Some(token) = &account.token else {
         // Withheld: an old consent is wider than what was asked for, or nobody knows what it is.
-        let ask = grant.verdict == ScopeVerdict::Unknown && now.since(grant.asked_at) >= ASK_AGAIN;
+        let ask = grant.verdict == ScopeVerdict::Unknown && scope::is_due(grant.asked_at, now);
         let alive = grant.freshness(now, settings.min_ttl) != Freshness::Expired;
         let behind = match (ask, alive) {
             (true, true) => Behind::AskScope,
-            (true, false) => Behind::Renew,
+            (true, false) if grant.refresh.is_some() => Behind::Renew,
             _ => Behind::Nothing,
         };
         return Judgement::Pass(injection, behind);
     };
     let behind = match grant.freshness(now, settings.min_ttl) {
-        Freshness::Ageing => Behind::Renew,
+        Freshness::Ageing if grant.refresh.is_some() => Behind::Renew,
         Freshness::Stale | Freshness::Expired if !waited && grant.refresh.is_some() => {
             return Judgement::Renew;
         }
         // The renewal did not work out for now. The old one serves while it lives; its Expires header tells the truth.
-        Freshness::Stale | Freshness::Fresh => Behind::Nothing,
+        Freshness::Ageing | Freshness::Stale | Freshness::Fresh => Behind::Nothing,
         Freshness::Expired => {
             return match settings.without_token {
                 WithoutToken::Unavailable if !route.public => Judgement::NoToken,

@@ -22,14 +22,17 @@ use crate::forge::api::ForgeOauth;
 use crate::gate::answer::{self, Offer};
 use crate::gate::exchange::{Failed, Opened};
 use crate::gate::flight::Flights;
-use crate::gate::judge::{ASK_AGAIN, Behind, Judgement, judge};
+use crate::gate::judge::{Behind, Judgement, judge};
 use crate::gate::near::{Known, Look, Near};
 use crate::gate::own::Own;
 use crate::gate::reason::{self, Reason};
 use crate::gate::renew::{self, Law, Renewal};
 use crate::gate::rules;
+use crate::gate::scope;
 use crate::gate::settings::Settings;
+use crate::gate::siblings::Siblings;
 use crate::gate::terms::{Terms, forwarded, misshapen};
+use crate::gate::unsaved::{Exchanges, Unsaved};
 use crate::gate::verdict::{Answer, Asked, Decision, Gatekeeper, Verdict};
 use crate::session::cookie::UnsafeOrigin;
 use crate::session::id::{SessionId, SessionKey};
@@ -71,10 +74,16 @@ pub(super) struct Shared {
     pub loads: Flights<SessionKey, Loaded>,
     pub renewals: Flights<AccountKey, Renewal>,
     pub exchanges: Flights<[u8; 32], Result<Arc<Opened>, Failed>>,
+    pub siblings: Siblings,
     /// Accounts whose renewal failed a moment ago, and until when they rest.
     pub rests: Cache<AccountKey, Timestamp>,
-    /// Accounts whose scope was asked for a moment ago, and until when nobody asks again.
-    asks: Cache<AccountKey, Timestamp>,
+    pub asks: Flights<AccountKey, ()>,
+    /// Accounts whose scope was asked for a moment ago, and when.
+    pub asked: Cache<AccountKey, Timestamp>,
+    /// Token sets that are not stored yet.
+    pub unsaved: Unsaved,
+    /// Exchanges that have not come so far yet.
+    pub under_way: Exchanges,
 }
 
 /// What a look at the store brings: somebody, nobody, or no answer.
@@ -105,8 +114,12 @@ impl ForgeKeeper {
             loads: Flights::default(),
             renewals: Flights::default(),
             exchanges: Flights::default(),
+            siblings: Siblings::new(),
             rests: rests(),
-            asks: rests(),
+            asks: Flights::default(),
+            asked: rests(),
+            unsaved: Unsaved::default(),
+            under_way: Exchanges::default(),
         };
         Ok(Self { terms: Arc::new(Terms::new(settings)?), shared: Arc::new(shared) })
     }
@@ -124,6 +137,9 @@ impl ForgeKeeper {
     /// # Cancel safety
     /// Dropping the future stops the waiting, not the work.
     pub async fn drain(&self, limit: Duration) -> bool {
+        for held in self.shared.unsaved.all() {
+            renew::save_behind(&self.shared, self.law(), held);
+        }
         self.shared.tasks.drain(limit).await
     }
 
@@ -362,7 +378,7 @@ impl ForgeKeeper {
 
     /// Work that a passing request starts and does not wait for.
     fn behind(&self, known: &Known, behind: Behind, at: Timestamp) {
-        let (shared, account) = (&self.shared, known.session.account);
+        let shared = &self.shared;
         // Of a session that idles out sooner than that, each quarter of its idle life.
         let interval = TOUCH.min(self.terms.settings.session.idle / 4);
         if known.session.is_due_for_touch(at, interval) {
@@ -377,23 +393,20 @@ impl ForgeKeeper {
             Behind::Nothing => {}
             Behind::Renew => drop(renew::start(shared, known.session.owner(), self.law())),
             Behind::AskScope => {
-                let (shared, scope, law) = (Arc::clone(shared), self.terms.scope.clone(), self.law());
-                let owner = known.session.owner().clone();
-                if self.shared.asks.get(&account).is_none_or(|until| until <= at) {
-                    self.shared.asks.insert(account, at.plus(ASK_AGAIN));
-                    drop(self.shared.tasks.spawn(async move {
-                        if let Err(failed) = renew::ask_scope(&shared, &owner, &scope, law).await {
-                            warn!(error = %failed, "the session store failed while a scope was asked for");
-                        }
-                    }));
-                }
+                scope::ask_behind(shared, known.session.owner(), &self.terms.scope, self.law());
             }
         }
     }
 
     /// What the configuration says about renewals.
     pub(super) fn law(&self) -> Law {
-        Law { min_ttl: self.terms.settings.min_ttl, absolute: self.terms.settings.session.absolute }
+        let settings = &self.terms.settings;
+        Law {
+            min_ttl: settings.min_ttl,
+            absolute: settings.session.absolute,
+            wait: settings.wait,
+            lease: settings.lease(),
+        }
     }
 }
 

@@ -20,16 +20,23 @@ mod exchange;
 mod flight;
 mod flow;
 mod judge;
+mod keep;
 mod near;
 mod own;
 mod pages;
 mod reader;
 mod renew;
 mod rules;
+mod scope;
 mod sessions;
+mod siblings;
 mod sign_in;
 mod stranger;
 mod terms;
+mod unsaved;
+
+#[cfg(test)]
+mod lab;
 
 pub use keeper::ForgeKeeper;
 pub use layer::{ForgeAuth, ForgeAuthLayer};

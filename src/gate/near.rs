@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use http::HeaderValue;
+use moka::ops::compute::Op;
 use moka::sync::Cache;
 
 use crate::base::account::{Account, AccountKey};
@@ -161,16 +162,29 @@ impl Near {
 
     /// Notes an account's grant, unless a newer one is known.
     pub(super) fn note_account(&self, key: AccountKey, account: &Arc<NearAccount>) {
-        self.accounts.entry(key).and_upsert_with(|known| match known {
-            Some(known) if known.value().grant.version > account.grant.version => known.into_value(),
-            _ => Arc::clone(account),
+        self.accounts.entry(key).and_compute_with(|known| match known {
+            // Left alone, so that what is old does not stay any longer for it.
+            Some(known) if known.value().grant.version > account.grant.version => Op::Nop,
+            _ => Op::Put(Arc::clone(account)),
         });
     }
 
-    /// Marks a session as ended, before the store is told.
-    pub(super) fn end(&self, key: SessionKey) {
-        self.ended.insert(key, ());
+    /// What is known of an account.
+    #[cfg(test)]
+    pub(super) fn account(&self, key: AccountKey) -> Option<Arc<NearAccount>> {
+        self.accounts.get(&key)
+    }
+
+    /// Forgets an account's grant: what is stored has begun anew, so that its versions say nothing beside this one's.
+    pub(super) fn forget_account(&self, key: AccountKey) {
+        self.accounts.invalidate(&key);
+    }
+
+    /// Marks a session as ended, before the store is told; says whether it was not marked before.
+    pub(super) fn end(&self, key: SessionKey) -> bool {
+        let marked = self.ended.entry(key).or_insert(()).is_fresh();
         self.sessions.invalidate(&key);
+        marked
     }
 
     /// Takes an end back that the store did not take.

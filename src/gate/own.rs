@@ -12,6 +12,7 @@ use crate::gate::reason::{self, Reason};
 use crate::gate::rules;
 use crate::gate::sign_in;
 use crate::gate::verdict::{Answer, Reader};
+use crate::session::id::SessionKey;
 use crate::session::record::ScopeVerdict;
 
 /// One of them.
@@ -80,10 +81,19 @@ impl ForgeKeeper {
     async fn log_out(&self, ticket: &Ticket) -> Answer {
         if let Some(key) = ticket.session {
             let everywhere = only(&ticket.query, "everywhere").as_deref() == Some("true");
-            let ended = if everywhere { self.end_all(key).await } else { self.end(key).await };
+            let mut marked = Vec::new();
+            let ended = if everywhere {
+                self.end_all(key, &mut marked).await
+            } else {
+                self.mark(key, &mut marked);
+                self.end(key).await
+            };
             if !ended {
-                // What the visitor is told is that nothing has happened, so nothing has: he can try again.
-                self.shared.near.revive(key);
+                // What the visitor is told is that nothing has happened, so nothing has: he can try again. What somebody
+                // else has ended stays so.
+                for key in marked {
+                    self.shared.near.revive(key);
+                }
                 return answer::refuse(reason::STORE_UNAVAILABLE, Offer::default(), &ticket.asked);
             }
             info!(session = %key, everywhere, "signed out");
@@ -107,23 +117,24 @@ impl ForgeKeeper {
         answer
     }
 
-    /// Ends all sessions of the account that this one belongs to.
-    async fn end_all(&self, key: crate::session::id::SessionKey) -> bool {
+    /// Marks a session as ended, and notes it if it was not marked before.
+    fn mark(&self, key: SessionKey, marked: &mut Vec<SessionKey>) {
+        if self.shared.near.end(key) {
+            marked.push(key);
+        }
+    }
+
+    /// Ends all sessions of the account that this one belongs to; notes those that it marks.
+    async fn end_all(&self, key: SessionKey, marked: &mut Vec<SessionKey>) -> bool {
         let Ok(known) = self.known(key).await else { return false };
         let Some(known) = known else { return self.end(key).await };
         let (vault, owner) = (&self.shared.vault, known.session.owner());
         let Ok(all) = vault.sessions_of(owner, self.shared.clock.now()).await else { return false };
         for (session, _) in &all {
-            self.shared.near.end(*session);
+            self.mark(*session, marked);
         }
-        self.shared.near.end(key);
-        let ended = vault.remove_sessions_of(owner).await.is_ok();
-        if !ended {
-            for (session, _) in &all {
-                self.shared.near.revive(*session);
-            }
-        }
-        ended
+        self.mark(key, marked);
+        vault.remove_sessions_of(owner).await.is_ok()
     }
 
     async fn whoami(&self, ticket: &Ticket) -> Answer {

@@ -19,7 +19,7 @@ pub struct Reason {
 macro_rules! reasons {
     ($($name:ident $code:literal $status:ident $title:literal $advice:literal)*) => {
         $(
-            #[doc = $advice]
+            #[doc = $title]
             pub const $name: Reason =
                 Reason { code: $code, status: StatusCode::$status, title: $title, advice: $advice };
         )*
@@ -52,7 +52,7 @@ reasons! {
     CALLBACK_MALFORMED "callback_malformed" BAD_REQUEST "The forge's answer is incomplete"
         "The address that you come back with is not one that the forge makes. Begin the sign-in again."
     FORGE_REFUSED "forge_refused" FORBIDDEN "The forge did not sign you in"
-        "You or the forge stopped the sign-in. Nothing has happened; you can try again."
+        "The forge sent you back without signing you in. Nothing has happened, and you can try again."
     SIGN_IN_FAILED "sign_in_failed" BAD_GATEWAY "The sign-in did not work"
         "The forge did not confirm this sign-in. Try again; if it keeps happening, tell the operator the request id below."
     SIGN_IN_CROSSED "sign_in_crossed" CONFLICT "Two sign-ins crossed"
@@ -68,9 +68,9 @@ reasons! {
     SHUTTING_DOWN "shutting_down" SERVICE_UNAVAILABLE "Back in a moment"
         "This proxy is being restarted. Try again in a moment; you stay signed in."
     CONSENT_WIDER "consent_wider" OK "Your old consent says more than is needed"
-        "You once allowed this application more at the forge than it asks for today, and the forge keeps that old consent. So your token is not passed on to the app. To change that: open your applications at the forge, revoke the access of this application, and sign in again. Until then the app works with a token that you paste into its settings."
+        "You once allowed this application more at the forge than it asks for today, and the forge keeps that old consent. So your token is not passed on to the app; until you change that, the app works with a token that you paste into its settings.\nTo change it, open your applications at the forge, revoke the access of this application there, come back, and sign in again."
     CONSENT_NARROWER "consent_narrower" OK "Your old consent says less than is needed"
-        "You once allowed this application less at the forge than it asks for today, and the forge keeps that old consent. The app gets your token, but some things may not work. To change that: open your applications at the forge, revoke the access of this application, and sign in again."
+        "You once allowed this application less at the forge than it asks for today, and the forge keeps that old consent. The app gets your token, but some things may not work.\nTo change it, open your applications at the forge, revoke the access of this application there, come back, and sign in again."
 }
 
 #[cfg(test)]

@@ -4,23 +4,27 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::time::{Instant, sleep};
 use tracing::{error, info, warn};
 
 use crate::base::account::{Account, AccountKey};
 use crate::base::clock::Timestamp;
 use crate::base::entropy::random_bytes;
-use crate::forge::api::Introspection;
+use crate::base::secret::{RefreshToken, same};
 use crate::forge::error::ForgeError;
-use crate::forge::scope;
 use crate::gate::flight::Flight;
+use crate::gate::keep::{self, Kept, NewSet, Source};
 use crate::gate::keeper::Shared;
 use crate::gate::near::NearAccount;
-use crate::session::record::{Freshness, GrantRecord, ScopeVerdict};
-use crate::session::store::{StoreError, Swap};
-use crate::session::vault::Found;
+use crate::gate::unsaved::Held;
+use crate::session::record::{Freshness, GrantRecord};
+use crate::session::store::StoreError;
 
-/// How long a lease lasts: longer than a call to the token endpoint may take in total.
-const LEASE: Duration = Duration::from_secs(30);
+/// How often one looks whether another holder of the lease, or an exchange under way, is through.
+const POLL: Duration = Duration::from_millis(100);
+/// How long a refresh token that the forge calls spent stays a mere suspect: another process may be about to store what a
+/// sign-in there has brought. Exchanges in this process are known, and waited for to their end.
+const SUSPECT: Duration = Duration::from_secs(1);
 /// How soon a renewal that failed for the moment is tried again, at the earliest.
 const TRY_AGAIN: Duration = Duration::from_secs(10);
 
@@ -31,6 +35,10 @@ pub(super) struct Law {
     pub min_ttl: Duration,
     /// The longest life of a session: a grant is kept as long as one may need it.
     pub absolute: Duration,
+    /// How long a request waits, and so how long another holder of the lease is waited for.
+    pub wait: Duration,
+    /// How long a lease lasts: longer than a call to the token endpoint may take in total.
+    pub lease: Duration,
 }
 
 impl Law {
@@ -47,6 +55,8 @@ pub(super) enum Renewal {
     Settled,
     /// Not for now: the forge or the store is down, slow, or odd. Nobody is signed out for that.
     NotNow,
+    /// Somebody else is still at it. That is no failure, and nobody rests for it.
+    Elsewhere,
 }
 
 /// Joins or starts the renewal of an account. None: it failed a moment ago and is not tried again yet.
@@ -77,49 +87,65 @@ pub(super) fn rests(shared: &Shared, account: AccountKey, now: Timestamp) -> boo
 }
 
 async fn renew(shared: &Shared, account: &Account, law: Law) -> Result<Renewal, StoreError> {
-    let Some(lease) = shared.vault.lease(account, shared.clock.now(), LEASE).await? else {
-        // Another process is at it. What it stores is read on the next look at the store.
-        return Ok(Renewal::NotNow);
-    };
-    let renewal = under_lease(shared, account, law).await;
-    // A lease that cannot be given back lapses by itself.
-    drop(shared.vault.release(lease).await);
-    renewal
+    let patience = Instant::now() + law.wait;
+    // What a flight before this one could not store comes first: the forge takes the stored refresh token no more.
+    if let Some(held) = shared.unsaved.of(account.key()) {
+        return save(shared, law, &held, patience).await;
+    }
+    let mut seen: Option<GrantRecord> = None;
+    loop {
+        let until = Instant::now() + law.lease;
+        if let Some(lease) = shared.vault.lease(account, shared.clock.now(), law.lease).await? {
+            let renewal = under_lease(shared, account, law, until).await;
+            // A lease that cannot be given back lapses by itself.
+            drop(shared.vault.release(lease).await);
+            return renewal;
+        }
+        let Some(grant) = keep::read(shared, account).await? else { return Ok(Renewal::Settled) };
+        let changed = seen.as_ref().is_some_and(|seen| !same(seen.access.expose(), grant.access.expose()));
+        if changed || is_settled(&grant, shared, law) {
+            note(shared, grant);
+            return Ok(Renewal::Settled);
+        }
+        if Instant::now() >= patience {
+            return Ok(Renewal::Elsewhere);
+        }
+        seen = seen.or(Some(grant));
+        sleep(POLL).await;
+    }
 }
 
-async fn under_lease(shared: &Shared, account: &Account, law: Law) -> Result<Renewal, StoreError> {
-    let Some(grant) = read(shared, account).await? else { return Ok(Renewal::Settled) };
-    let now = shared.clock.now();
-    if grant.dead || matches!(grant.freshness(now, law.min_ttl), Freshness::Fresh) {
+fn is_settled(grant: &GrantRecord, shared: &Shared, law: Law) -> bool {
+    grant.dead || grant.freshness(shared.clock.now(), law.min_ttl) == Freshness::Fresh
+}
+
+async fn under_lease(
+    shared: &Shared,
+    account: &Account,
+    law: Law,
+    until: Instant,
+) -> Result<Renewal, StoreError> {
+    let Some(grant) = keep::read(shared, account).await? else { return Ok(Renewal::Settled) };
+    if is_settled(&grant, shared, law) {
         note(shared, grant);
         return Ok(Renewal::Settled);
     }
-    let Some(refresh) = grant.refresh.clone() else { return Ok(Renewal::Settled) };
+    let Some(refresh) = grant.refresh else { return Ok(Renewal::Settled) };
     match shared.forge.refresh(&refresh).await {
         Ok(set) => {
-            let seen = grant.version;
-            let next = GrantRecord {
-                version: seen + 1,
+            let held = shared.unsaved.hold(NewSet {
+                account: account.clone(),
                 access: set.access,
-                access_expires_at: shared.clock.now().plus(set.life),
-                access_life: set.life,
-                refresh: set.refresh.or(grant.refresh),
-                ..grant
-            };
-            store(shared, next, law).await
+                obtained_at: shared.clock.now(),
+                life: set.life,
+                refresh: set.refresh,
+                source: Source::Renewal(refresh),
+            });
+            save(shared, law, &held, until).await
         }
         Err(ForgeError::Spent(code)) => {
-            let seen = grant.version;
-            match read(shared, account).await? {
-                Some(newer) if newer.version > seen => {
-                    note(shared, newer);
-                    Ok(Renewal::Settled)
-                }
-                _ => {
-                    info!(account = %account.key(), code = %code, "the forge has ended this grant: its sessions must sign in again");
-                    store(shared, GrantRecord { version: seen + 1, dead: true, ..grant }, law).await
-                }
-            }
+            info!(account = %account.key(), code = %code, "the forge calls a refresh token spent");
+            suspect(shared, account, law, &refresh, until).await
         }
         Err(ForgeError::Misconfigured(code)) => {
             error!(code = %code, "the forge refuses this proxy's client id or secret; nobody is signed out for that");
@@ -132,16 +158,49 @@ async fn under_lease(shared: &Shared, account: &Account, law: Law) -> Result<Ren
     }
 }
 
-/// Stores first, uses then. Somebody who wrote in between knows better.
-async fn store(shared: &Shared, next: GrantRecord, law: Law) -> Result<Renewal, StoreError> {
-    let next = match shared.vault.swap_grant(&next, law.keep_until(shared)).await? {
-        Swap::Done => next,
-        Swap::Stale => match read(shared, &next.account).await? {
-            Some(newer) => newer,
-            None => return Ok(Renewal::Settled),
-        },
-    };
-    note(shared, next);
+/// Stores first, uses then.
+async fn save(shared: &Shared, law: Law, held: &Held, until: Instant) -> Result<Renewal, StoreError> {
+    if let Some(kept) = keep::save(shared, law, held, until).await? {
+        note_kept(shared, &kept);
+    }
+    Ok(Renewal::Settled)
+}
+
+/// The forge calls a refresh token spent. That is the end of the grant only if nobody has a newer set in hand: a sign-in
+/// elsewhere makes the stored token worthless before it has stored its own.
+async fn suspect(
+    shared: &Shared,
+    account: &Account,
+    law: Law,
+    spent: &RefreshToken,
+    until: Instant,
+) -> Result<Renewal, StoreError> {
+    let (mark, patience) = (shared.under_way.mark(), Instant::now() + SUSPECT);
+    loop {
+        if let Some(held) = shared.unsaved.of(account.key()) {
+            return save(shared, law, &held, until).await;
+        }
+        let Some(stored) = keep::read(shared, account).await? else { return Ok(Renewal::Settled) };
+        if stored.dead || !keep::holds(&stored, spent) {
+            note(shared, stored);
+            return Ok(Renewal::Settled);
+        }
+        let (now, busy) = (Instant::now(), shared.under_way.any_before(mark));
+        if !busy && now >= patience {
+            break;
+        }
+        if now >= until {
+            // Cannot know: an exchange still hangs at the forge.
+            return Ok(Renewal::NotNow);
+        }
+        sleep(POLL).await;
+    }
+    info!(account = %account.key(), "the forge has ended this grant: its sessions must sign in again");
+    let still = |stored: &GrantRecord| keep::holds(stored, spent);
+    let end = |stored: GrantRecord| GrantRecord { dead: true, ..stored };
+    if let Some(stored) = keep::amend(shared, law, account, still, end).await? {
+        note(shared, stored);
+    }
     Ok(Renewal::Settled)
 }
 
@@ -150,54 +209,23 @@ pub(super) fn note(shared: &Shared, grant: GrantRecord) {
     shared.near.note_account(grant.account.key(), &Arc::new(NearAccount::new(grant)));
 }
 
-async fn read(shared: &Shared, account: &Account) -> Result<Option<GrantRecord>, StoreError> {
-    Ok(match shared.vault.grant(account).await? {
-        Found::Live(grant) => Some(grant),
-        Found::Absent => None,
-        Found::Spoilt(spoilt) => {
-            error!(account = %account.key(), reason = ?spoilt.reason, "a stored grant cannot be opened; its owner signs in again");
-            None
-        }
-    })
-}
-
-/// Asks the forge what an account's token may do, and stores the answer.
-pub(super) async fn ask_scope(
-    shared: &Shared,
-    account: &Account,
-    asked: &str,
-    law: Law,
-) -> Result<(), StoreError> {
-    let Some(grant) = read(shared, account).await? else { return Ok(()) };
-    if grant.verdict != ScopeVerdict::Unknown {
-        return Ok(());
+/// The same for what was just written; versions that have begun anew count from here.
+pub(super) fn note_kept(shared: &Shared, kept: &Kept) {
+    if kept.anew {
+        shared.near.forget_account(kept.grant.account.key());
     }
-    let next = judge_scope(shared, grant, asked).await;
-    store(shared, next, law).await.map(|_| ())
+    note(shared, kept.grant.clone());
 }
 
-/// The next version of a grant, with what introspection says of its scope.
-pub(super) async fn judge_scope(shared: &Shared, grant: GrantRecord, asked: &str) -> GrantRecord {
-    let (verdict, scope) = match shared.forge.introspect(&grant.access).await {
-        Ok(Introspection::Active { scope }) => {
-            let verdict = match scope::compare(asked, &scope) {
-                scope::Comparison::Exact => ScopeVerdict::Exact,
-                scope::Comparison::Narrower => ScopeVerdict::Narrower,
-                scope::Comparison::Wider => ScopeVerdict::Wider,
-            };
-            (verdict, scope)
+/// Goes on storing a set that the store has not taken, behind everybody's back.
+pub(super) fn save_behind(shared: &Arc<Shared>, law: Law, held: Held) {
+    let work = Arc::clone(shared);
+    drop(shared.tasks.spawn(async move {
+        if let Err(failed) = save(&work, law, &held, Instant::now() + law.lease).await {
+            error!(account = %held.account.key(), error = %failed, "a new token set is still not stored; it is held for the next renewal");
         }
-        Ok(Introspection::Inactive) => {
-            warn!(
-                "the forge calls a token inactive that it has just issued; it is withheld and asked for again"
-            );
-            (ScopeVerdict::Unknown, String::new())
-        }
-        Err(failed) => {
-            warn!(error = %failed, "the forge does not say what a token may do; it is withheld and asked for again");
-            (ScopeVerdict::Unknown, String::new())
-        }
-    };
-    info!(account = %grant.account.key(), verdict = ?verdict, scope = %scope, asked = %asked, "scope of a grant");
-    GrantRecord { version: grant.version + 1, verdict, scope, asked_at: shared.clock.now(), ..grant }
+    }));
 }
+
+#[cfg(test)]
+mod tests;

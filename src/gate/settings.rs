@@ -8,6 +8,9 @@ use crate::base::account::Group;
 use crate::base::path::RouteTable;
 use crate::base::peer::TrustedPeers;
 
+/// What a lease leaves for the store.
+pub(super) const STORE_TIME: Duration = Duration::from_secs(10);
+
 /// All that a gate needs to know.
 #[derive(Clone, Debug)]
 pub struct Settings {
@@ -33,6 +36,8 @@ pub struct Settings {
     pub min_ttl: Duration,
     /// How long a request waits for the forge or the store at most.
     pub wait: Duration,
+    /// The longest that one call to the forge may take.
+    pub forge_timeout: Duration,
     /// What happens when no live token can be had although one is wanted.
     pub without_token: WithoutToken,
     /// Whose `X-Forwarded-*` are believed.
@@ -41,6 +46,14 @@ pub struct Settings {
     pub extra_reserved: Vec<String>,
     /// Also set oauth2-proxy's header names.
     pub compat_oauth2_proxy: bool,
+}
+
+impl Settings {
+    /// The longest that one renewal may take: a lease lasts so long, and so does the drain of a process. Two calls to the
+    /// forge, discovery and the token endpoint, and some seconds for the store.
+    pub fn lease(&self) -> Duration {
+        self.forge_timeout * 2 + STORE_TIME
+    }
 }
 
 /// A session's lives.

@@ -1,6 +1,7 @@
 //! Signing in: off to the forge, and back. The state is compared before anything else is done with a callback.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use http::header;
 use tracing::{error, info, warn};
@@ -11,16 +12,17 @@ use crate::forge::error::ForgeError;
 use crate::gate::answer::{self, Offer};
 use crate::gate::exchange::{self, Failed, Opened};
 use crate::gate::flow::{self, Flow};
+use crate::gate::keep;
 use crate::gate::keeper::{ForgeKeeper, Ticket};
 use crate::gate::own::only;
 use crate::gate::pages::Action;
 use crate::gate::reason::{self, Reason};
 use crate::gate::renew;
 use crate::gate::return_path;
+use crate::gate::siblings;
 use crate::gate::verdict::{Answer, Asked};
-use crate::session::id::SessionId;
+use crate::session::id::{SessionId, SessionKey};
 use crate::session::record::{GrantRecord, ScopeVerdict};
-use crate::session::store::Swap;
 
 /// The longest value of a callback's parameter, in bytes.
 const MAX_PARAMETER_BYTES: usize = 2048;
@@ -46,6 +48,7 @@ pub(super) async fn begin(keeper: &ForgeKeeper, target: &str, restarts: u8, tick
             return answer::refuse(unable(&failed), Offer::default(), &ticket.asked);
         }
     };
+    shared.siblings.begun(&flow, &others(keeper, ticket));
     let mut answer = answer::see_other(url.as_str(), &ticket.asked);
     let flows = terms.flows(&shared.flow_sealer);
     let (name, value) = (flows.name(flow.state.expose()), flows.value(&flow));
@@ -160,9 +163,10 @@ async fn redeem(
         asked_scope: keeper.terms.scope.clone(),
         law: keeper.law(),
     };
+    let others = others(keeper, ticket);
     let work = Arc::clone(shared);
     // A double click joins the exchange; whoever comes after its end finds the state used.
-    let flight = shared.exchanges.join(&shared.tasks, digest(flow.state.expose()), || async move {
+    let flight = shared.exchanges.join(&shared.tasks, siblings::digest(&flow.state), || async move {
         let now = work.clock.now();
         match work.vault.claim(&flow.state, now, now.plus(flow::LIFE)).await {
             Ok(true) => {}
@@ -172,14 +176,14 @@ async fn redeem(
                 return Err(Failed::NotBegun);
             }
         }
-        exchange::run(&work, &terms, flow, code).await.map(Arc::new)
+        exchange::run(&work, &terms, flow, &others, code).await.map(Arc::new)
     });
     Ok(match flight.landed().await.unwrap_or(Err(Failed::StoreDown)) {
         Ok(opened) => land(keeper, &opened, return_to, ticket).await,
         Err(Failed::Used) => stray(keeper, return_to, ticket).await,
-        Err(Failed::Crossed) if has_session(keeper, ticket).await => {
-            answer::see_other(return_to, &ticket.asked)
-        }
+        // Another tab was quicker. If its session has been replaced by a third tab's since, the browser has that one now;
+        // if it is dead, the page asked for clears its cookie and begins anew.
+        Err(Failed::Crossed) if ticket.session.is_some() => answer::see_other(return_to, &ticket.asked),
         Err(Failed::Crossed) if restarts == 0 => begin(keeper, return_to, 1, ticket).await,
         Err(failed) => {
             let reason = match failed {
@@ -198,17 +202,19 @@ async fn redeem(
     })
 }
 
-fn digest(state: &str) -> [u8; 32] {
-    let mut once = [0; 32];
-    once.copy_from_slice(aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, state.as_bytes()).as_ref());
-    once
+/// The sign-ins that this browser has under way.
+fn others(keeper: &ForgeKeeper, ticket: &Ticket) -> Vec<Flow> {
+    let shared = &keeper.shared;
+    keeper.terms.flows(&shared.flow_sealer).live(&ticket.cookies, shared.clock.now())
 }
 
 /// The browser that has just signed in: a new cookie always, the old session ended, and on to the page it wanted.
 async fn land(keeper: &ForgeKeeper, opened: &Opened, return_to: &str, ticket: &Ticket) -> Answer {
     let Opened { id, known } = opened;
-    if let Some(old) = ticket.session.filter(|old| *old != id.key()) {
-        keeper.end(old).await;
+    if let Some(old) = ticket.session.filter(|old| *old != id.key())
+        && !keeper.end(old).await
+    {
+        end_behind(keeper, old);
     }
     let mut answer = match notice(keeper, &known.account.grant).await {
         None => answer::see_other(return_to, &ticket.asked),
@@ -248,6 +254,24 @@ async fn land(keeper: &ForgeKeeper, opened: &Opened, return_to: &str, ticket: &T
     answer
 }
 
+/// How often and after which pause the end of an old session is tried again; twice as late each time.
+const END_TRIES: u32 = 6;
+const END_PAUSE: Duration = Duration::from_millis(250);
+
+/// Ends a session in the store that has not taken it yet. Here it counts no more already.
+fn end_behind(keeper: &ForgeKeeper, old: SessionKey) {
+    let keeper = keeper.clone();
+    let tasks = keeper.shared.tasks.clone();
+    drop(tasks.spawn(async move {
+        for attempt in 0..END_TRIES {
+            tokio::time::sleep(END_PAUSE * 2_u32.pow(attempt)).await;
+            if keeper.end(old).await {
+                return;
+            }
+        }
+    }));
+}
+
 fn shown(scope: &str) -> &str {
     if scope.trim().is_empty() { "everything that you may do yourself" } else { scope }
 }
@@ -269,11 +293,10 @@ async fn notice(keeper: &ForgeKeeper, grant: &GrantRecord) -> Option<Reason> {
         return None;
     }
     let shared = &keeper.shared;
-    let next =
-        GrantRecord { version: grant.version + 1, noticed: Some(grant.scope.clone()), ..grant.clone() };
-    // Somebody else's newer version, or a store that is down: the notice is then shown once more, which harms nobody.
-    if matches!(shared.vault.swap_grant(&next, keeper.law().keep_until(shared)).await, Ok(Swap::Done)) {
-        renew::note(shared, next);
+    let noticed = |stored: GrantRecord| GrantRecord { noticed: Some(grant.scope.clone()), ..stored };
+    // Newer tokens, or a store that is down: the notice is then shown once more, which harms nobody.
+    if let Ok(Some(stored)) = keep::amend_same(shared, keeper.law(), grant, noticed).await {
+        renew::note(shared, stored);
     }
     info!(account = %grant.account.key(), reason = notice.code, "the visitor is told about an old consent");
     Some(notice)

@@ -40,7 +40,7 @@ impl ForgeKeeper {
 
     /// The page with the button that signs in again.
     pub(super) fn signed_out(&self, ticket: &Ticket, target: &str) -> Answer {
-        let lines = vec![format!("The forge: {}", self.terms.settings.forge_url)];
+        let lines = vec![format!("The forge is {}", self.terms.settings.forge_url)];
         let actions = self.sign_in_actions(target);
         answer::refuse(reason::SIGNED_OUT, Offer { lines, actions, ..Offer::default() }, &ticket.asked)
     }
@@ -70,7 +70,7 @@ impl ForgeKeeper {
         let applications = self.forge_link("user/settings/applications");
         vec![
             Action { id: "sign-in", href: self.login_link(target), label: "Sign in", main: true },
-            Action { id: "forge", href: applications, label: "Open the forge", main: false },
+            Action { id: "forge", href: applications, label: "Go to the forge", main: false },
         ]
     }
 

@@ -50,7 +50,7 @@ class House {
 
   /** Somebody with a browser of their own: no cookie is shared. */
   async visitor(options = {}) {
-    const context = await this.browser.newContext(options);
+    const context = await this.browser.newContext({ viewport: { width: 960, height: 640 }, ...options });
     context.setDefaultTimeout(PATIENCE);
     const visitor = new Visitor(this, context);
     this.visitors.push(visitor);

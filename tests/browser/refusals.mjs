@@ -70,9 +70,11 @@ await story(async (house) => {
   visitor.expectRefusals("400 proxy /_hero/auth/callback");
   visitor.troubles = visitor.troubles.filter((trouble) => !/frame-ancestors|ERR_BLOCKED_BY_RESPONSE/.test(trouble));
 
+  // The app is gone: whose fault it is, and the same page once more.
   unlinkSync(`${folder}/cockpit.sock`);
   await page.goto(house.at("/"));
   assert.match(await words(page, "#reason"), /^upstream_/);
   await visitor.look(page, "app-is-gone");
-  visitor.expectRefusals("502 proxy /");
+  await Promise.all([page.waitForEvent("load"), page.getByRole("link", { name: "Try again" }).click()]);
+  visitor.expectRefusals("502 proxy /", "502 proxy /");
 });

@@ -1,11 +1,10 @@
 //! The reference cockpit on real sockets, between a proxy that is played by hand and a forge that answers as told.
 
 use std::fmt::Write as _;
-use std::io::Write;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
 use hero_proxy::base::clock::{ManualClock, Timestamp};
@@ -15,6 +14,7 @@ use hero_proxy::wire::encode::encode;
 use hero_proxy::wire::trust::Trust;
 
 use crate::support::echo::{Echo, Gate, Seen, Step, canned};
+use crate::support::logs::Logs;
 use crate::support::raw::{RawAnswer, RawClient};
 use crate::support::{DEADLINE, soon};
 
@@ -339,26 +339,7 @@ async fn a_scope_that_is_known_to_be_missing_is_not_tried() {
 /// Holds: K7, X7.
 #[tokio::test]
 async fn neither_page_nor_log_holds_a_token_or_the_forges_words() {
-    #[derive(Clone, Default)]
-    struct Log(Arc<Mutex<Vec<u8>>>);
-    impl Write for Log {
-        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-            self.0.lock().unwrap().extend_from_slice(bytes);
-            Ok(bytes.len())
-        }
-        fn flush(&mut self) -> std::io::Result<()> {
-            Ok(())
-        }
-    }
-    let log = Log::default();
-    let writer = log.clone();
-    // The runtime of this test has one thread, so that everything but the slot is under this subscriber.
-    let subscriber = tracing_subscriber::fmt()
-        .with_max_level(tracing::Level::TRACE)
-        .with_writer(move || writer.clone())
-        .finish();
-    let _guard = tracing::subscriber::set_default(subscriber);
-
+    let logs = Logs::listen();
     let forge = forge(|_, token| {
         answer(401, "", &format!(r#"{{"message":"access token does not exist [sha: {token}]",{SWAGGER}}}"#))
     })
@@ -370,7 +351,7 @@ async fn neither_page_nor_log_holds_a_token_or_the_forges_words() {
     assert!(!page.html().contains("does not exist"));
     house.get("/", &format!("{ALICE}X-Hero-Forge-Token: second-canary\r\n")).await.html();
 
-    let log = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
+    let log = logs.text();
     assert!(log.contains("it came more than once") && log.contains("feedback was not filed"), "{log}");
     for line in log.lines().filter(|line| line.contains("hero_proxy")) {
         assert!(!line.contains("canary") && !line.contains("does not exist"), "{line}");

@@ -107,7 +107,7 @@ async fn a_sign_in_asks_for_a_code_with_new_secrets_each_time() {
 #[tokio::test]
 async fn a_callback_without_its_flow_sends_no_code_and_opens_no_session() {
     let house = TestHouse::new().await;
-    let wrong_state = {
+    {
         let mut browser = house.browser();
         let callback = house.callback(&mut browser, "/", "alice").await;
         let page = browser.navigate(&with(&callback, "state", "of-somebody-else")).await;
@@ -115,11 +115,8 @@ async fn a_callback_without_its_flow_sends_no_code_and_opens_no_session() {
         let near = format!("{}x", pairs(&callback)["state"]);
         let page = browser.navigate(&with(&callback, "state", &near)).await;
         assert_refused(&page, &house, &browser, 400, "flow_unknown");
-        assert_eq!(flows(&house, &browser), 0, "the flow whose state was guessed at is cleared");
-        let page = browser.navigate(&callback).await;
-        assert_refused(&page, &house, &browser, 400, "flow_unknown");
-        page.text()
-    };
+        assert_eq!(flows(&house, &browser), 1, "a guess ends nobody's sign-in");
+    }
     {
         let mut browser = house.browser();
         let callback = house.callback(&mut browser, "/", "alice").await;
@@ -140,7 +137,6 @@ async fn a_callback_without_its_flow_sends_no_code_and_opens_no_session() {
         let callback = house.callback(&mut browser, "/", "alice").await;
         let page = other.navigate(&callback).await;
         assert_refused(&page, &house, &other, 400, "flow_unknown");
-        assert!(!wrong_state.is_empty() && page.link("sign-in").is_some());
         // Another browser with a flow of its own is another browser still.
         other.navigate(&house.at("/")).await;
         let page = other.navigate(&callback).await;

@@ -90,6 +90,7 @@ fn config(sections: &Sections<'_>, source: &Source, report: &mut Report<'_>) -> 
             session,
             min_ttl: waits.token_min_ttl,
             wait: waits.wait,
+            forge_timeout: forge.settings.timeout,
             without_token: features.without_token,
             trusted_proxies: server.trusted_proxies,
             extra_reserved: features.extra_reserved,

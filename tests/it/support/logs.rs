@@ -2,11 +2,12 @@
 //! It hears what happens on the test's own thread, where a current-thread runtime does all its work.
 
 use std::io::{self, Write};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 
 use serde_json::Value;
+use tracing::Dispatch;
 use tracing::level_filters::LevelFilter;
-use tracing::subscriber::DefaultGuard;
+use tracing::subscriber::{DefaultGuard, NoSubscriber};
 use tracing_subscriber::filter::Targets;
 use tracing_subscriber::fmt;
 use tracing_subscriber::layer::{Layer as _, SubscriberExt as _};
@@ -40,6 +41,10 @@ impl Logs {
         let lines =
             fmt::layer().with_writer(move || writer.clone()).json().flatten_event(true).with_filter(told);
         let subscriber = tracing_subscriber::registry().with(lines);
+        // Where one subscriber is all there is, a place in the code that another thread reaches first asks that thread's
+        // own, which is none, and stays silent for ever. With two, all of them are asked.
+        static SECOND: OnceLock<Dispatch> = OnceLock::new();
+        SECOND.get_or_init(|| Dispatch::new(NoSubscriber::default()));
         Self { written, _listening: tracing::subscriber::set_default(subscriber) }
     }
 
@@ -54,10 +59,10 @@ impl Logs {
     }
 }
 
-/// The events of JSON lines with these words as their message.
+/// The events of JSON lines with these words as their message. What is said before the log begins is no JSON.
 pub fn events(lines: &str, message: &str) -> Vec<Value> {
-    let all = lines
-        .lines()
-        .map(|line| serde_json::from_str::<Value>(line).unwrap_or_else(|_| panic!("no JSON: {line}")));
+    let all = lines.lines().filter(|line| line.starts_with('{'));
+    let all =
+        all.map(|line| serde_json::from_str::<Value>(line).unwrap_or_else(|_| panic!("no JSON: {line}")));
     all.filter(|event| event["message"] == message).collect()
 }

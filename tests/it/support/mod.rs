@@ -8,12 +8,14 @@ pub mod echo;
 pub mod house;
 pub mod logs;
 pub mod moody;
+pub mod process;
 pub mod program;
 pub mod raw;
 pub mod recording;
 pub mod replay;
 pub mod sources;
 pub mod tls;
+pub mod wiretap;
 
 use std::time::Duration;
 

@@ -1,0 +1,314 @@
+//! A keeper between a forge with a script and a store that fails on command, for the laws of tokens. Time is tokio's
+//! paused one for pauses, and a clock that is turned by hand for the lives of tokens.
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use tokio::runtime::Handle;
+use url::Url;
+
+use crate::base::account::{Account, AccountKey, Identity, UserId};
+use crate::base::clock::{Clock as _, ManualClock, Timestamp};
+use crate::base::entropy::OsEntropy;
+use crate::base::path::RouteTable;
+use crate::base::peer::TrustedPeers;
+use crate::base::port::Answer;
+use crate::base::seal::{KeyRing, SealKey};
+use crate::base::secret::{AuthCode, IdToken, Nonce, PkceVerifier, RefreshToken};
+use crate::forge::api::{Authorization, ForgeOauth, Introspection, TokenSet};
+use crate::forge::error::{ForgeError, OauthCode};
+use crate::gate::exchange::{self, Failed, Opened};
+use crate::gate::flow::Flow;
+use crate::gate::keeper::{ForgeKeeper, Ports, Shared};
+use crate::gate::renew::Law;
+use crate::gate::settings::{SessionSettings, Settings, WithoutToken};
+use crate::session::id::SessionKey;
+use crate::session::memory::MemoryStore;
+use crate::session::record::{GrantRecord, ScopeVerdict};
+use crate::session::store::{GrantRow, Lease, SessionRow, SessionStore, StoreError, Swap};
+use crate::wire::ForgeToken;
+
+const HOUR: Duration = Duration::from_hours(1);
+const ISSUER: &str = "https://forge";
+
+type Step<T> = Answer<'static, Result<T, ForgeError>>;
+
+/// A forge that answers what it was told to, in this order. What it was not told it refuses.
+#[derive(Default)]
+pub(super) struct Script {
+    refreshes: Mutex<VecDeque<Step<TokenSet>>>,
+    introspections: Mutex<VecDeque<Step<Introspection>>>,
+    /// Held up before an id_token is checked.
+    verifying: Mutex<Option<Step<()>>>,
+    /// What a code is exchanged for.
+    code: Mutex<Option<TokenSet>>,
+    pub tried: Mutex<Vec<String>>,
+}
+
+impl fmt::Debug for Script {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Script")
+    }
+}
+
+impl Script {
+    pub(super) fn refreshes(
+        &self,
+        step: impl Future<Output = Result<TokenSet, ForgeError>> + Send + 'static,
+    ) {
+        self.refreshes.lock().unwrap().push_back(Box::pin(step));
+    }
+
+    pub(super) fn introspects(
+        &self,
+        step: impl Future<Output = Result<Introspection, ForgeError>> + Send + 'static,
+    ) {
+        self.introspections.lock().unwrap().push_back(Box::pin(step));
+    }
+
+    pub(super) fn verifies_after(&self, step: impl Future<Output = ()> + Send + 'static) {
+        *self.verifying.lock().unwrap() = Some(Box::pin(async {
+            step.await;
+            Ok(())
+        }));
+    }
+
+    pub(super) fn refresh_calls(&self) -> usize {
+        self.tried.lock().unwrap().len()
+    }
+}
+
+impl ForgeOauth for Script {
+    fn issuer(&self) -> Option<Arc<str>> {
+        Some(ISSUER.into())
+    }
+
+    fn discover(&self) -> Answer<'_, Result<Arc<str>, ForgeError>> {
+        Box::pin(async { Ok(ISSUER.into()) })
+    }
+
+    fn answered<'a>(&'a self, _: Option<&'a str>) -> Answer<'a, Result<bool, ForgeError>> {
+        Box::pin(async { Ok(true) })
+    }
+
+    fn authorize_url<'a>(&'a self, _: Authorization<'a>) -> Answer<'a, Result<Url, ForgeError>> {
+        Box::pin(async { Err(ForgeError::Unavailable("not in the script")) })
+    }
+
+    fn redeem<'a>(
+        &'a self,
+        _: AuthCode,
+        _: PkceVerifier,
+        _: &'a str,
+    ) -> Answer<'a, Result<TokenSet, ForgeError>> {
+        let set = self.code.lock().unwrap().take();
+        Box::pin(async { set.ok_or(ForgeError::Unavailable("not in the script")) })
+    }
+
+    fn refresh<'a>(&'a self, token: &'a RefreshToken) -> Answer<'a, Result<TokenSet, ForgeError>> {
+        self.tried.lock().unwrap().push(token.expose().to_owned());
+        let step = self.refreshes.lock().unwrap().pop_front();
+        step.unwrap_or_else(|| Box::pin(async { Err(spent()) }))
+    }
+
+    fn verify<'a>(
+        &'a self,
+        _: &'a IdToken,
+        _: Option<&'a Nonce>,
+    ) -> Answer<'a, Result<Identity, ForgeError>> {
+        let held = self.verifying.lock().unwrap().take();
+        Box::pin(async {
+            if let Some(held) = held {
+                held.await?;
+            }
+            Ok(identity())
+        })
+    }
+
+    fn introspect<'a>(&'a self, _: &'a ForgeToken) -> Answer<'a, Result<Introspection, ForgeError>> {
+        let step = self.introspections.lock().unwrap().pop_front();
+        step.unwrap_or_else(|| Box::pin(async { Ok(Introspection::Active { scope: SCOPE.to_owned() }) }))
+    }
+}
+
+/// A memory store that does not take the next writes of grants.
+#[derive(Debug)]
+pub(super) struct Balky {
+    inner: MemoryStore,
+    pub refuses: AtomicUsize,
+}
+
+macro_rules! balky {
+    ($($name:ident($($arg:ident: $kind:ty),*) -> $out:ty;)*) => {
+        $(fn $name(&self, $($arg: $kind),*) -> Answer<'_, Result<$out, StoreError>> {
+            self.inner.$name($($arg),*)
+        })*
+    };
+}
+
+impl SessionStore for Balky {
+    fn swap_grant(
+        &self,
+        account: AccountKey,
+        seen: Option<u64>,
+        next: GrantRow,
+    ) -> Answer<'_, Result<Swap, StoreError>> {
+        let refused =
+            self.refuses.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1));
+        if refused.is_ok() {
+            return Box::pin(async { Err(StoreError::Unavailable("full on purpose".into())) });
+        }
+        self.inner.swap_grant(account, seen, next)
+    }
+
+    balky! {
+        insert_session(key: SessionKey, row: SessionRow) -> ();
+        session(key: SessionKey, now: Timestamp) -> Option<SessionRow>;
+        touch_session(key: SessionKey, seen_at: Timestamp) -> bool;
+        remove_session(key: SessionKey) -> bool;
+        sessions_of(account: AccountKey, now: Timestamp) -> Vec<(SessionKey, SessionRow)>;
+        remove_sessions_of(account: AccountKey) -> u64;
+        grant(account: AccountKey) -> Option<GrantRow>;
+        lease(lease: Lease, now: Timestamp) -> bool;
+        release(lease: Lease) -> ();
+        claim(once: [u8; 32], now: Timestamp, until: Timestamp) -> bool;
+        sweep(now: Timestamp) -> u64;
+        ping() -> ();
+    }
+}
+
+pub(super) const SCOPE: &str = "openid read:user write:issue";
+
+pub(super) fn spent() -> ForgeError {
+    ForgeError::Spent(OauthCode::UnauthorizedClient)
+}
+
+/// The token set number `number`, an hour long.
+pub(super) fn set(number: u32) -> TokenSet {
+    TokenSet {
+        access: ForgeToken::new(format!("access-{number}")).unwrap(),
+        life: HOUR,
+        refresh: Some(RefreshToken::new(format!("refresh-{number}"))),
+        id_token: None,
+    }
+}
+
+pub(super) fn account() -> Account {
+    Account { issuer: ISSUER.into(), client_id: "vm".into(), sub: UserId("7".into()) }
+}
+
+fn identity() -> Identity {
+    let id = UserId("7".into());
+    Identity { id, login: "alice".to_owned(), name: None, email: None, groups: Vec::new() }
+}
+
+/// The keeper and what it works with.
+pub(super) struct Lab {
+    pub keeper: ForgeKeeper,
+    pub forge: Arc<Script>,
+    pub store: Arc<Balky>,
+    pub clock: ManualClock,
+}
+
+impl Lab {
+    pub(super) fn new() -> Self {
+        let clock = ManualClock::at(Timestamp::from_secs(1_800_000_000));
+        let (forge, entropy) = (Arc::new(Script::default()), Arc::new(OsEntropy));
+        let store = Arc::new(Balky { inner: MemoryStore::new(100), refuses: AtomicUsize::new(0) });
+        let ports = Ports {
+            forge: forge.clone(),
+            store: store.clone(),
+            keys: KeyRing::of(SealKey::random(&*entropy)),
+            clock: Arc::new(clock.clone()),
+            entropy,
+            handle: Handle::current(),
+        };
+        let keeper = ForgeKeeper::new(settings(), ports).unwrap();
+        Self { keeper, forge, store, clock }
+    }
+
+    /// With the grant number 1 stored, its token at its end.
+    pub(super) async fn with_grant() -> Self {
+        let lab = Self::new();
+        lab.write(lab.grant(1, 1)).await;
+        lab.clock.advance(HOUR);
+        lab
+    }
+
+    pub(super) fn shared(&self) -> &Arc<Shared> {
+        &self.keeper.shared
+    }
+
+    pub(super) fn law(&self) -> Law {
+        self.keeper.law()
+    }
+
+    /// A grant with the token set number `number`, obtained now.
+    pub(super) fn grant(&self, version: u64, number: u32) -> GrantRecord {
+        let (now, set) = (self.clock.now(), set(number));
+        GrantRecord {
+            version,
+            account: account(),
+            identity: identity(),
+            access: set.access,
+            access_expires_at: now.plus(HOUR),
+            access_life: HOUR,
+            refresh: set.refresh,
+            dead: false,
+            scope: SCOPE.to_owned(),
+            verdict: ScopeVerdict::Exact,
+            asked_at: now,
+            noticed: None,
+        }
+    }
+
+    /// Somebody writes; whoever reads and writes in between finds that out.
+    pub(super) async fn write(&self, grant: GrantRecord) {
+        let until = self.clock.now().plus(HOUR * 24);
+        assert_eq!(self.shared().vault.swap_grant(&grant, until).await.unwrap(), Swap::Done);
+    }
+
+    /// What is stored: version, access token, whether it is dead.
+    pub(super) async fn stored(&self) -> GrantRecord {
+        self.shared().vault.grant(&account()).await.unwrap().live().unwrap()
+    }
+
+    /// A code's exchange, which brings the token set number `number`.
+    pub(super) async fn exchange(&self, number: u32) -> Result<Opened, Failed> {
+        let id_token = Some(IdToken::new("id"));
+        *self.forge.code.lock().unwrap() = Some(TokenSet { id_token, ..set(number) });
+        let terms = exchange::Terms {
+            redirect_uri: "http://localhost/cb".to_owned(),
+            origin: "http://localhost".to_owned(),
+            client_id: "vm".to_owned(),
+            asked_scope: SCOPE.to_owned(),
+            law: self.law(),
+        };
+        let flow = Flow::begin(&OsEntropy, "/".to_owned(), self.clock.now(), 0);
+        exchange::run(self.shared(), &terms, flow, &[], AuthCode::new("code")).await
+    }
+}
+
+fn settings() -> Settings {
+    Settings {
+        public_url: Url::parse("http://localhost").unwrap(),
+        prefix: "/_hero".to_owned(),
+        forge_url: Url::parse(ISSUER).unwrap(),
+        client_id: "vm".to_owned(),
+        scopes: vec![SCOPE.to_owned()],
+        forge_token_pass_through: true,
+        allow: Vec::new(),
+        routes: RouteTable::new([]),
+        session: SessionSettings { idle: HOUR * 24, absolute: HOUR * 24 },
+        min_ttl: Duration::from_mins(1),
+        wait: Duration::from_secs(5),
+        forge_timeout: Duration::from_secs(10),
+        without_token: WithoutToken::Forward,
+        trusted_proxies: TrustedPeers::default(),
+        extra_reserved: Vec::new(),
+        compat_oauth2_proxy: false,
+    }
+}

@@ -1,0 +1,263 @@
+use std::sync::atomic::Ordering;
+
+use tokio::sync::Notify;
+
+use super::*;
+use crate::base::clock::Clock as _;
+use crate::forge::api::Introspection;
+use crate::gate::lab::{Lab, SCOPE, account, set, spent};
+use crate::gate::scope;
+use crate::session::record::ScopeVerdict;
+use crate::wire::ForgeToken;
+
+async fn renewed(lab: &Lab) -> Option<Renewal> {
+    start(lab.shared(), &account(), lab.law())?.landed().await
+}
+
+/// What is stored: the access token, its refresh token, and whether that is dead.
+async fn stored(lab: &Lab) -> (String, String, bool) {
+    let grant = lab.stored().await;
+    (grant.access.expose().to_owned(), grant.refresh.unwrap().expose().to_owned(), grant.dead)
+}
+
+fn number(number: u32) -> (String, String, bool) {
+    (format!("access-{number}"), format!("refresh-{number}"), false)
+}
+
+/// The access token by which requests are judged.
+fn near(lab: &Lab) -> Option<String> {
+    let known = lab.shared().near.account(account().key())?;
+    Some(known.grant.access.expose().to_owned())
+}
+
+/// Holds: R4, R8.
+#[tokio::test(start_paused = true)]
+async fn a_renewed_set_is_kept_whoever_else_wrote_meanwhile() {
+    for answer in ["renewed", "spent"] {
+        let lab = Arc::new(Lab::with_grant().await);
+        let (writer, told) = (Arc::clone(&lab), answer == "renewed");
+        lab.forge.refreshes(async move {
+            // Somebody notes that a notice was read: a new version, the same tokens.
+            let stored = writer.stored().await;
+            let noticed = Some("x".to_owned());
+            writer.write(GrantRecord { version: stored.version + 1, noticed, ..stored }).await;
+            if told { Ok(set(2)) } else { Err(spent()) }
+        });
+        assert_eq!(renewed(&lab).await, Some(Renewal::Settled));
+        let expected = if told { number(2) } else { ("access-1".into(), "refresh-1".into(), true) };
+        assert_eq!(stored(&lab).await, expected, "{answer}");
+        let grant = lab.stored().await;
+        assert_eq!((grant.noticed.as_deref(), grant.version), (Some("x"), 3), "what was written stays");
+    }
+}
+
+/// Holds: R4.
+#[tokio::test(start_paused = true)]
+async fn a_sign_in_that_overtakes_a_renewal_wins() {
+    for told in [true, false] {
+        let lab = Arc::new(Lab::with_grant().await);
+        let writer = Arc::clone(&lab);
+        lab.forge.refreshes(async move {
+            writer.write(writer.grant(2, 3)).await;
+            if told { Ok(set(2)) } else { Err(spent()) }
+        });
+        assert_eq!(renewed(&lab).await, Some(Renewal::Settled));
+        assert_eq!((stored(&lab).await, near(&lab).unwrap().as_str()), (number(3), "access-3"));
+    }
+}
+
+/// Holds: R8, S8.
+#[tokio::test(start_paused = true)]
+async fn a_renewed_set_outlives_a_hiccup_of_the_store_and_is_not_used_before_it_is_stored() {
+    let lab = Arc::new(Lab::with_grant().await);
+    lab.forge.refreshes(async { Ok(set(2)) });
+    lab.store.refuses.store(3, Ordering::SeqCst);
+    let flight = start(lab.shared(), &account(), lab.law()).unwrap();
+    assert!(lab.keeper.drain(Duration::from_mins(1)).await);
+    assert_eq!(flight.landed().await, Some(Renewal::Settled));
+    assert_eq!((stored(&lab).await, near(&lab).unwrap().as_str()), (number(2), "access-2"));
+    assert_eq!(lab.forge.refresh_calls(), 1);
+}
+
+/// Holds: R8, S8.
+#[tokio::test(start_paused = true)]
+async fn a_set_that_could_not_be_stored_comes_before_any_call_to_the_forge() {
+    let lab = Lab::with_grant().await;
+    lab.forge.refreshes(async { Ok(set(2)) });
+    lab.store.refuses.store(usize::MAX, Ordering::SeqCst);
+    assert_eq!(renewed(&lab).await, Some(Renewal::NotNow));
+    assert_eq!((stored(&lab).await, near(&lab)), (number(1), None));
+    lab.store.refuses.store(0, Ordering::SeqCst);
+    assert_eq!(renewed(&lab).await, None, "it rests");
+    lab.clock.advance(Duration::from_secs(12));
+    assert_eq!(renewed(&lab).await, Some(Renewal::Settled));
+    assert_eq!((stored(&lab).await, near(&lab).unwrap().as_str()), (number(2), "access-2"));
+    assert_eq!(lab.forge.refresh_calls(), 1);
+    assert!(lab.shared().unsaved.all().is_empty());
+}
+
+/// Holds: V4, R8.
+#[tokio::test(start_paused = true)]
+async fn the_drain_stores_what_could_not_be_stored_before() {
+    let lab = Lab::with_grant().await;
+    lab.forge.refreshes(async { Ok(set(2)) });
+    lab.store.refuses.store(usize::MAX, Ordering::SeqCst);
+    assert_eq!(renewed(&lab).await, Some(Renewal::NotNow));
+    lab.store.refuses.store(2, Ordering::SeqCst);
+    assert!(lab.keeper.drain(Duration::from_mins(1)).await);
+    assert_eq!(stored(&lab).await, number(2));
+}
+
+/// Holds: R3, S8.
+#[tokio::test(start_paused = true)]
+async fn a_sign_in_that_the_store_fails_still_brings_its_set_to_the_other_sessions() {
+    let lab = Lab::with_grant().await;
+    lab.store.refuses.store(2, Ordering::SeqCst);
+    assert!(matches!(lab.exchange(2).await, Err(crate::gate::exchange::Failed::StoreDown)));
+    assert_eq!(stored(&lab).await, number(1));
+    assert!(lab.keeper.drain(Duration::from_mins(1)).await);
+    assert_eq!(stored(&lab).await, number(2));
+}
+
+/// Holds: R3.
+#[tokio::test(start_paused = true)]
+async fn a_late_write_of_a_sign_in_never_replaces_a_later_one() {
+    let lab = Lab::with_grant().await;
+    lab.store.refuses.store(1, Ordering::SeqCst);
+    assert!(lab.exchange(2).await.is_err());
+    // Another process has signed the same account in before this one gets through to the store.
+    lab.clock.advance(Duration::from_millis(5));
+    lab.write(lab.grant(2, 3)).await;
+    assert!(lab.keeper.drain(Duration::from_mins(1)).await);
+    assert_eq!(stored(&lab).await, number(3));
+}
+
+/// Holds: R4.
+#[tokio::test(start_paused = true)]
+async fn no_grant_is_dead_while_an_exchange_may_be_about_to_store_its_successor() {
+    let lab = Arc::new(Lab::with_grant().await);
+    let (gate, verifying) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+    let (held, reached) = (Arc::clone(&gate), Arc::clone(&verifying));
+    lab.forge.verifies_after(async move {
+        reached.notify_one();
+        held.notified().await;
+    });
+    let signing_in = Arc::clone(&lab);
+    let exchange = lab.shared().tasks.spawn(async move { signing_in.exchange(2).await });
+    verifying.notified().await;
+    // The forge has redeemed the code, so the stored refresh token is worthless.
+    let flight = start(lab.shared(), &account(), lab.law()).unwrap();
+    sleep(Duration::from_secs(8)).await;
+    assert_eq!(stored(&lab).await, number(1), "a suspect, not dead");
+    gate.notify_one();
+    assert!(exchange.await.unwrap().is_ok());
+    assert_eq!(flight.landed().await, Some(Renewal::Settled));
+    assert_eq!(stored(&lab).await, number(2));
+    assert_eq!(near(&lab).unwrap(), "access-2");
+}
+
+/// Holds: R4.
+#[tokio::test(start_paused = true)]
+async fn a_spent_token_is_dead_only_after_another_process_had_time_to_store_its_successor() {
+    let lab = Arc::new(Lab::with_grant().await);
+    let flight = start(lab.shared(), &account(), lab.law()).unwrap();
+    sleep(SUSPECT / 2).await;
+    lab.write(lab.grant(2, 2)).await;
+    assert_eq!(flight.landed().await, Some(Renewal::Settled));
+    assert_eq!(stored(&lab).await, number(2));
+
+    lab.clock.advance(Duration::from_hours(1));
+    let began = Instant::now();
+    assert_eq!(renewed(&lab).await, Some(Renewal::Settled));
+    assert!(began.elapsed() >= SUSPECT);
+    assert!(lab.stored().await.dead);
+    renewed(&lab).await;
+    assert_eq!(lab.forge.refresh_calls(), 2, "what is dead is never tried again");
+}
+
+/// Holds: R2.
+#[tokio::test(start_paused = true)]
+async fn a_lease_held_elsewhere_is_waited_for_and_nobody_rests_for_it() {
+    let lab = Lab::with_grant().await;
+    let (vault, law) = (&lab.shared().vault, lab.law());
+    let held = vault.lease(&account(), lab.clock.now(), law.lease).await.unwrap().unwrap();
+    let began = Instant::now();
+    assert_eq!(renewed(&lab).await, Some(Renewal::Elsewhere));
+    assert!(began.elapsed() >= lab.law().wait && began.elapsed() < lab.law().wait * 2);
+
+    let flight = start(lab.shared(), &account(), lab.law()).expect("no rest");
+    sleep(Duration::from_secs(2)).await;
+    lab.write(lab.grant(2, 2)).await;
+    let written = Instant::now();
+    assert_eq!(flight.landed().await, Some(Renewal::Settled));
+    assert!(written.elapsed() <= POLL);
+    assert_eq!((near(&lab).unwrap().as_str(), lab.forge.refresh_calls()), ("access-2", 0));
+    lab.shared().vault.release(held).await.unwrap();
+}
+
+/// Holds: R2.
+#[tokio::test(start_paused = true)]
+async fn a_lease_outlasts_the_calls_that_a_renewal_makes() {
+    let lab = Lab::with_grant().await;
+    assert!(lab.law().lease > lab.keeper.terms.settings.forge_timeout * 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_verdict_lands_on_what_is_stored_if_the_token_is_still_the_same() {
+    for same_token in [true, false] {
+        let lab = Arc::new(Lab::new());
+        let unknown = GrantRecord { verdict: ScopeVerdict::Unknown, ..lab.grant(1, 1) };
+        lab.write(unknown.clone()).await;
+        let writer = Arc::clone(&lab);
+        lab.forge.introspects(async move {
+            let next = GrantRecord { version: 2, noticed: Some("x".to_owned()), ..writer.stored().await };
+            let access = ForgeToken::new(if same_token { "access-1" } else { "access-2" }).unwrap();
+            writer.write(GrantRecord { access, ..next }).await;
+            Ok(Introspection::Active { scope: SCOPE.to_owned() })
+        });
+        scope::judge(lab.shared(), &unknown, SCOPE, lab.law()).await.unwrap().unwrap();
+        let stored = lab.stored().await;
+        let expected = if same_token { ScopeVerdict::Exact } else { ScopeVerdict::Unknown };
+        assert_eq!((stored.verdict, stored.noticed.as_deref()), (expected, Some("x")));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_scope_is_asked_for_once_however_many_ask_and_again_when_the_clock_was_set_back() {
+    let lab = Lab::new();
+    lab.write(GrantRecord { verdict: ScopeVerdict::Unknown, ..lab.grant(1, 1) }).await;
+    let ask = async || {
+        for _ in 0..20 {
+            scope::ask_behind(lab.shared(), &account(), SCOPE, lab.law());
+        }
+        assert!(lab.keeper.drain(Duration::from_secs(1)).await);
+    };
+    let fail = |times| {
+        for _ in 0..times {
+            lab.forge.introspects(async { Err(ForgeError::Unavailable("down")) });
+        }
+    };
+    lab.clock.advance(Duration::from_secs(10));
+    fail(2);
+    ask().await;
+    assert_eq!((lab.stored().await.verdict, lab.stored().await.version), (ScopeVerdict::Unknown, 2));
+    lab.clock.set(Timestamp::from_secs(1_700_000_000));
+    ask().await;
+    assert_eq!((lab.stored().await.verdict, lab.stored().await.version), (ScopeVerdict::Unknown, 3));
+    lab.clock.advance(Duration::from_secs(10));
+    ask().await;
+    assert_eq!(lab.stored().await.verdict, ScopeVerdict::Exact);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_grant_that_begins_anew_counts_although_its_version_is_lower() {
+    let lab = Lab::with_grant().await;
+    note(lab.shared(), lab.grant(9, 9));
+    let fresh = Lab::new();
+    note(fresh.shared(), fresh.grant(9, 9));
+    assert!(fresh.exchange(2).await.is_ok(), "the row was swept, so versions begin at one");
+    assert_eq!(near(&fresh).unwrap(), "access-2");
+    // Else a higher version wins.
+    note(lab.shared(), lab.grant(1, 1));
+    assert_eq!(near(&lab).unwrap(), "access-9");
+}

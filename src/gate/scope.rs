@@ -1,0 +1,93 @@
+//! What a token may do: the forge is asked, and its answer is stored beside the token.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tracing::{info, warn};
+
+use crate::base::account::Account;
+use crate::base::clock::Timestamp;
+use crate::forge::api::Introspection;
+use crate::forge::scope;
+use crate::gate::keep;
+use crate::gate::keeper::Shared;
+use crate::gate::renew::{Law, note};
+use crate::session::record::{GrantRecord, ScopeVerdict};
+use crate::session::store::StoreError;
+
+/// How soon a scope that is not known is asked for again.
+const ASK_AGAIN: Duration = Duration::from_secs(10);
+
+/// Whether a scope that was asked for at `asked_at` may be asked for again. A moment to come is no reason to wait: the
+/// clock was set back.
+pub(super) fn is_due(asked_at: Timestamp, now: Timestamp) -> bool {
+    asked_at > now || now.since(asked_at) >= ASK_AGAIN
+}
+
+/// Asks behind a request's back; one asks per account, and not again for a while.
+pub(super) fn ask_behind(shared: &Arc<Shared>, account: &Account, asked: &str, law: Law) {
+    let (key, now) = (account.key(), shared.clock.now());
+    let rests = move |shared: &Shared| shared.asked.get(&key).is_some_and(|asked_at| !is_due(asked_at, now));
+    if rests(shared) {
+        return;
+    }
+    let (work, account, asked) = (Arc::clone(shared), account.clone(), asked.to_owned());
+    drop(shared.asks.join(&shared.tasks, key, move || async move {
+        // Looked at again: a flight that has just landed may have asked.
+        if rests(&work) {
+            return;
+        }
+        work.asked.insert(key, now);
+        if let Err(failed) = ask(&work, &account, &asked, law).await {
+            warn!(error = %failed, "the session store failed while a scope was asked for");
+        }
+    }));
+}
+
+async fn ask(shared: &Shared, account: &Account, asked: &str, law: Law) -> Result<(), StoreError> {
+    let Some(mut grant) = keep::read(shared, account).await? else { return Ok(()) };
+    if grant.verdict == ScopeVerdict::Unknown && is_due(grant.asked_at, shared.clock.now()) {
+        let Some(judged) = judge(shared, &grant, asked, law).await? else { return Ok(()) };
+        grant = judged;
+    }
+    note(shared, grant);
+    Ok(())
+}
+
+/// Stores what introspection says of a grant's scope, unless its token has changed meanwhile; says what is stored then.
+pub(super) async fn judge(
+    shared: &Shared,
+    grant: &GrantRecord,
+    asked: &str,
+    law: Law,
+) -> Result<Option<GrantRecord>, StoreError> {
+    let (verdict, scope) = match shared.forge.introspect(&grant.access).await {
+        Ok(Introspection::Active { scope }) => {
+            let verdict = match scope::compare(asked, &scope) {
+                scope::Comparison::Exact => ScopeVerdict::Exact,
+                scope::Comparison::Narrower => ScopeVerdict::Narrower,
+                scope::Comparison::Wider => ScopeVerdict::Wider,
+            };
+            (verdict, scope)
+        }
+        Ok(Introspection::Inactive) => {
+            warn!(
+                "the forge calls a token inactive that it has just issued; it is withheld and asked for again"
+            );
+            (ScopeVerdict::Unknown, String::new())
+        }
+        Err(failed) => {
+            warn!(error = %failed, "the forge does not say what a token may do; it is withheld and asked for again");
+            (ScopeVerdict::Unknown, String::new())
+        }
+    };
+    info!(account = %grant.account.key(), verdict = ?verdict, scope = %scope, asked = %asked, "scope of a grant");
+    let asked_at = shared.clock.now();
+    let judged = |stored: GrantRecord| GrantRecord {
+        verdict: verdict.clone(),
+        scope: scope.clone(),
+        asked_at,
+        ..stored
+    };
+    keep::amend_same(shared, law, grant, judged).await
+}

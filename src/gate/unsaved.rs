@@ -1,0 +1,109 @@
+//! What the forge has given out and no store knows yet: token sets that are held until they are stored, and codes whose
+//! exchange is under way. Either may be all that an account lives by.
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tracing::error;
+
+use crate::base::account::AccountKey;
+use crate::gate::keep::NewSet;
+
+/// Sets held at most, one per account; a set beyond has the tries of its own flight only.
+const MAX_HELD: usize = 10_000;
+
+/// A set in somebody's hands.
+pub(super) type Held = Arc<NewSet>;
+
+/// Sets that are not stored yet: the newest of each account.
+#[derive(Debug, Default)]
+pub(super) struct Unsaved(Mutex<HashMap<AccountKey, Held>>);
+
+impl Unsaved {
+    /// Holds a set, in place of an older one of the same account.
+    pub(super) fn hold(&self, set: NewSet) -> Held {
+        let (key, held) = (set.account.key(), Arc::new(set));
+        let mut all = self.lock();
+        if all.len() < MAX_HELD || all.contains_key(&key) {
+            all.insert(key, Arc::clone(&held));
+        } else {
+            error!(account = %key, "too many token sets wait for the store; this one is tried for a moment only");
+        }
+        held
+    }
+
+    /// The set of an account that waits to be stored.
+    pub(super) fn of(&self, account: AccountKey) -> Option<Held> {
+        self.lock().get(&account).cloned()
+    }
+
+    /// Whether a later set of the same account is held.
+    pub(super) fn is_outdated(&self, held: &Held) -> bool {
+        self.lock().get(&held.account.key()).is_some_and(|now| !Arc::ptr_eq(now, held))
+    }
+
+    /// Lets a set go that is stored, or of no use any more.
+    pub(super) fn forget(&self, held: &Held) {
+        let mut all = self.lock();
+        if all.get(&held.account.key()).is_some_and(|now| Arc::ptr_eq(now, held)) {
+            all.remove(&held.account.key());
+        }
+    }
+
+    /// All of them.
+    pub(super) fn all(&self) -> Vec<Held> {
+        self.lock().values().cloned().collect()
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<AccountKey, Held>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Exchanges between the code that was sent and the set that is held: whose account they touch is not known yet.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Exchanges(Arc<Mutex<Numbers>>);
+
+#[derive(Debug, Default)]
+struct Numbers {
+    next: u64,
+    under_way: BTreeSet<u64>,
+}
+
+impl Exchanges {
+    /// An exchange begins; it is under way until what is returned is dropped.
+    pub(super) fn begin(&self) -> Exchange {
+        let mut numbers = self.lock();
+        let number = numbers.next;
+        numbers.next += 1;
+        numbers.under_way.insert(number);
+        Exchange { all: self.clone(), number }
+    }
+
+    /// A mark: exchanges that begin from here on come after it.
+    pub(super) fn mark(&self) -> u64 {
+        self.lock().next
+    }
+
+    /// Whether an exchange from before a mark is still under way.
+    pub(super) fn any_before(&self, mark: u64) -> bool {
+        self.lock().under_way.first().is_some_and(|first| *first < mark)
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Numbers> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// An exchange under way.
+#[derive(Debug)]
+pub(super) struct Exchange {
+    all: Exchanges,
+    number: u64,
+}
+
+impl Drop for Exchange {
+    fn drop(&mut self) {
+        self.all.lock().under_way.remove(&self.number);
+    }
+}

@@ -1,0 +1,136 @@
+//! The layer by itself, as in somebody else's proxy: a gatekeeper of one's own, and any service behind.
+
+use std::collections::VecDeque;
+use std::convert::Infallible;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use hero_proxy::base::fault::Fault;
+use hero_proxy::gate::ForgeAuthLayer;
+use hero_proxy::gate::body::Untrailed;
+use hero_proxy::gate::verdict::{Answer, Asked, Decision, Gatekeeper, Verdict};
+use hero_proxy::wire::inject::{Injection, TokenHeaders};
+use hero_proxy::wire::scrub::{OwnCookies, ScrubRules, Scrubbed};
+use http::request::Parts;
+use http::{HeaderMap, HeaderName, HeaderValue, Request, Response};
+use http_body::{Body, Frame};
+use http_body_util::BodyExt as _;
+use tower::{Layer as _, ServiceExt as _};
+
+/// A gatekeeper that lets everybody pass, with a token.
+#[derive(Clone, Debug)]
+struct Open(Arc<ScrubRules>);
+
+impl Open {
+    fn new() -> Self {
+        let cookies = OwnCookies {
+            session: "__Host-hero_session".to_owned(),
+            flow_prefix: "__Host-hero_flow_".to_owned(),
+            signed_out: "__Host-hero_signed_out".to_owned(),
+        };
+        Self(Arc::new(ScrubRules { cookies, extra: Vec::new() }))
+    }
+}
+
+impl Gatekeeper for Open {
+    type Later = Pin<Box<dyn Future<Output = Verdict> + Send>>;
+
+    fn rules(&self) -> &ScrubRules {
+        &self.0
+    }
+
+    fn believes_peer(&self, _: &Parts) -> bool {
+        false
+    }
+
+    fn new_request_id(&self) -> HeaderValue {
+        HeaderValue::from_static("one")
+    }
+
+    fn decide(&self, head: &Parts, _: Scrubbed, _: &mut Asked) -> Decision<Self::Later> {
+        let value = HeaderValue::from_static;
+        let token = TokenHeaders { token: value("true"), expires: value("9"), scopes: None };
+        let verdict = Verdict::Pass(Injection { token: Some(Arc::new(token)), ..Injection::default() });
+        match head.uri.path() {
+            "/later" => Decision::Later(Box::pin(async { verdict })),
+            _ => Decision::Now(verdict),
+        }
+    }
+
+    fn explain(&self, _: &Fault, _: &Asked) -> Answer {
+        Answer::default()
+    }
+}
+
+/// A body of these frames.
+#[derive(Default)]
+struct Frames(VecDeque<Frame<Bytes>>);
+
+impl Frames {
+    fn with(trailers: &[(&'static str, &'static str)]) -> Self {
+        let mut map = HeaderMap::new();
+        for (name, value) in trailers {
+            map.append(HeaderName::from_bytes(name.as_bytes()).unwrap(), HeaderValue::from_static(value));
+        }
+        let data = Bytes::from_static(b"abc");
+        Self([Frame::data(data.clone()), Frame::data(data), Frame::trailers(map)].into())
+    }
+}
+
+impl Body for Frames {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        Poll::Ready(self.0.pop_front().map(Ok))
+    }
+}
+
+const TRAILERS: [(&str, &str); 10] = [
+    ("x-hero-forge-token", "planted"),
+    ("X_Hero_User", "planted"),
+    ("x-forwarded-user", "planted"),
+    ("remote.user", "planted"),
+    ("x-request-id", "planted"),
+    ("content_length", "planted"),
+    ("set-cookie", "__Host-hero_session=planted"),
+    ("clear-site-data", "\"*\""),
+    ("grpc-status", "0"),
+    ("server-timing", "a"),
+];
+
+/// Holds: H7.
+#[tokio::test]
+async fn reserved_names_are_no_trailers_in_either_direction() {
+    for path in ["/now", "/later"] {
+        let arrived = Arc::new(Mutex::new(None));
+        let backend = tower::service_fn({
+            let arrived = Arc::clone(&arrived);
+            move |request: Request<Untrailed<Frames>>| {
+                let arrived = Arc::clone(&arrived);
+                async move {
+                    let (head, body) = request.into_parts();
+                    *arrived.lock().unwrap() = Some((head.headers, body.collect().await?));
+                    Ok::<_, Infallible>(Response::new(Frames::with(&TRAILERS)))
+                }
+            }
+        });
+        let gate = ForgeAuthLayer::new(Open::new()).layer(backend);
+        let request = Request::post(path).header("x-hero-forge-token", "planted").header("te", "trailers");
+        let response = gate.oneshot(request.body(Frames::with(&TRAILERS)).unwrap()).await.unwrap();
+        let (headers, body) = arrived.lock().unwrap().take().unwrap();
+        assert_eq!(headers.get_all("x-hero-forge-token").iter().collect::<Vec<_>>(), ["true"]);
+        assert_eq!(body.trailers(), None, "a request's trailers end here");
+        assert_eq!(body.to_bytes(), "abcabc");
+        let body = response.into_body().collect().await.unwrap();
+        let mut names: Vec<_> = body.trailers().unwrap().keys().map(HeaderName::as_str).collect();
+        names.sort_unstable();
+        assert_eq!(names, ["grpc-status", "server-timing"]);
+        assert_eq!(body.to_bytes(), "abcabc");
+    }
+}
