@@ -61,12 +61,13 @@ pub(super) struct Opened {
     pub known: Known,
 }
 
-/// Runs the exchange of a flow whose state was found good. `others`: what else is under way in its browser.
+/// Runs the exchange of a flow whose state was found good. `others`: what else is under way in its browser; none if that
+/// has a session already, which then serves a crossed sign-in too.
 pub(super) async fn run(
     shared: &Arc<Shared>,
     terms: &Terms,
     flow: Flow,
-    others: &[Flow],
+    others: Option<&[Flow]>,
     code: AuthCode,
 ) -> Result<Opened, Failed> {
     // From here until the set is held, a renewal that the forge refuses cannot tell whether this is why.
@@ -92,7 +93,7 @@ pub(super) async fn run(
     let account =
         Account { issuer, client_id: Arc::from(terms.client_id.as_str()), sub: identity.id.clone() };
     let mut ours = shared.forge.verify(&id_token, Some(&flow.nonce)).await;
-    if is_crossed(&ours) {
+    if let Some(others) = others.filter(|_| is_crossed(&ours)) {
         for nonce in shared.siblings.nonces(&flow.state, others) {
             ours = shared.forge.verify(&id_token, Some(&nonce)).await;
             if !is_crossed(&ours) {

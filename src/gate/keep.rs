@@ -17,8 +17,9 @@ use crate::session::store::{StoreError, Swap};
 use crate::session::vault::Found;
 use crate::wire::ForgeToken;
 
-/// How often a write is tried again that others outran.
-const TRIES: usize = 8;
+/// How often a write is tried again that others outran. Each time somebody has got on; a browser that opens ten tabs again
+/// brings thirty writes of one account.
+const TRIES: usize = 32;
 /// How soon a write that the store did not take is tried again; twice as late each time, up to [`LONGEST_PAUSE`].
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);

@@ -163,7 +163,7 @@ async fn redeem(
         asked_scope: keeper.terms.scope.clone(),
         law: keeper.law(),
     };
-    let others = others(keeper, ticket);
+    let others = ticket.session.is_none().then(|| others(keeper, ticket));
     let work = Arc::clone(shared);
     // A double click joins the exchange; whoever comes after its end finds the state used.
     let flight = shared.exchanges.join(&shared.tasks, siblings::digest(&flow.state), || async move {
@@ -176,7 +176,7 @@ async fn redeem(
                 return Err(Failed::NotBegun);
             }
         }
-        exchange::run(&work, &terms, flow, &others, code).await.map(Arc::new)
+        exchange::run(&work, &terms, flow, others.as_deref(), code).await.map(Arc::new)
     });
     Ok(match flight.landed().await.unwrap_or(Err(Failed::StoreDown)) {
         Ok(opened) => land(keeper, &opened, return_to, ticket).await,
