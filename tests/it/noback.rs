@@ -1,9 +1,23 @@
 //! Whatever goes wrong in front of the backend, the backend gets not one byte of it: one table of all the ways.
 
+use std::convert::Infallible;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use bytes::Bytes;
+use hero_proxy::base::clock::Clock;
+use hero_proxy::base::entropy::{Entropy, OsEntropy};
+use hero_proxy::base::seal::{KeyRing, SealKey};
 use hero_proxy::forge::fake::{Endpoint, FakeSettings, Fault};
+use hero_proxy::forge::oauth::HttpForge;
+use hero_proxy::gate::body::Untrailed;
+use hero_proxy::gate::keeper::Ports;
+use hero_proxy::gate::{ForgeAuthLayer, ForgeKeeper};
+use http::{Request, Response};
+use http_body_util::Empty;
+use tokio::runtime::Handle;
+use tower::{Layer as _, ServiceExt as _, service_fn};
 use url::Url;
 
 use crate::support::browser::{Browser, FETCH, NAVIGATION};
@@ -298,6 +312,23 @@ async fn no_odd_callback_lets_anybody_pass() {
         assert_eq!(other.fetch(&closed.at("/app")).await.status(), 401, "{query}");
         closed.assert_no_byte(&query);
     }
+    // Two flow cookies of one name, in either order: somebody planted one.
+    let name = browser.named(&closed.house.cookies().flow_prefix).pop().unwrap().0;
+    for first in [false, true] {
+        let mut other = if first { closed.house.browser() } else { browser.clone() };
+        other.plant(closed.house.host(), &name, "planted");
+        if first {
+            let (name, value) = browser.named(&name).pop().unwrap();
+            other.plant(closed.house.host(), &name, &value);
+        }
+        let page = other.navigate(&back).await;
+        assert_eq!(
+            (page.status(), page.reason().as_deref()),
+            (400, Some("flow_unknown")),
+            "planted first: {first}"
+        );
+        assert_eq!(closed.house.session(&other), None);
+    }
     for method in ["POST", "HEAD", "PUT", "OPTIONS"] {
         for own in ["login", "callback", "whoami"] {
             let page = browser.send(method, &closed.at(&format!("/_hero/auth/{own}")), &[], "").await;
@@ -329,4 +360,59 @@ async fn no_request_passes_without_the_token_that_its_operator_demands() {
         usize::MAX,
     );
     closed.refused(&mut alice, "GET", "/app", (401, "sign_in_required")).await;
+}
+
+/// The gate alone, behind somebody else's server, which may let more through than ours.
+///
+/// Holds: G13, M15, P4 (the layer by itself).
+#[tokio::test]
+async fn the_gate_relies_on_no_server_in_front_of_it() {
+    let closed = Closed::start().await;
+    let config = closed.house.house.config();
+    let entropy: Arc<dyn Entropy> = Arc::new(OsEntropy);
+    let clock: Arc<dyn Clock> = Arc::new(closed.house.clock.clone());
+    let ports = Ports {
+        forge: Arc::new(HttpForge::new(config.forge.clone(), Arc::clone(&clock)).unwrap()),
+        store: closed.store.clone(),
+        keys: KeyRing::of(SealKey::random(&*entropy)),
+        clock,
+        entropy,
+        handle: Handle::current(),
+    };
+    let passed = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&passed);
+    let backend = service_fn(move |_: Request<Untrailed<Empty<Bytes>>>| {
+        count.fetch_add(1, Ordering::SeqCst);
+        async { Ok::<_, Infallible>(Response::new(Empty::<Bytes>::new())) }
+    });
+    let gate = ForgeAuthLayer::new(ForgeKeeper::new(config.gate.clone(), ports).unwrap()).layer(backend);
+    let authority = closed.house.authority();
+    let ours = authority.as_str();
+    let absolute = format!("http://{ours}/public");
+    for (method, target, hosts, status) in [
+        ("CONNECT", "/public", &[ours][..], 405),
+        ("TRACE", "/public", &[ours], 405),
+        ("GET", "/public", &[], 400),
+        ("GET", "/public", &[ours, ours], 400),
+        ("GET", "/public", &[ours, "evil.example"], 400),
+        ("GET", absolute.as_str(), &[ours, "evil.example"], 400),
+        ("GET", "/public", &["evil.example"], 421),
+        ("GET", "http://evil.example/public", &[ours], 421),
+        ("GET", "http://u@evil.example/public", &[], 421),
+        ("GET", "/public/%zz", &[ours], 400),
+        ("OPTIONS", "*", &[ours], 400),
+        ("GET", "/app", &[ours], 401),
+        ("GET", "/public/../app", &[ours], 404),
+    ] {
+        let mut request = Request::builder().method(method).uri(target);
+        for host in hosts {
+            request = request.header("host", *host);
+        }
+        let answer = gate.clone().oneshot(request.body(Empty::<Bytes>::new()).unwrap()).await.unwrap();
+        assert_eq!(answer.status().as_u16(), status, "{method} {target} {hosts:?}");
+        assert_eq!(passed.load(Ordering::SeqCst), 0, "{method} {target} {hosts:?}");
+    }
+    let request = Request::get("/public").header("host", ours).body(Empty::<Bytes>::new()).unwrap();
+    assert_eq!(gate.oneshot(request).await.unwrap().status(), 200);
+    assert_eq!(passed.load(Ordering::SeqCst), 1);
 }

@@ -6,6 +6,7 @@ use hero_proxy::forge::fake::Endpoint;
 
 use crate::support::browser::{Browser, Page};
 use crate::support::house::{Plan, TestHouse, Twin};
+use crate::support::raw::RawClient;
 
 /// How long one process may believe what another one has changed.
 const BOUND: Duration = Duration::from_secs(5);
@@ -95,4 +96,20 @@ async fn a_sign_in_at_one_process_brings_the_newest_token_to_the_other() {
         assert_eq!(pair.house.echo.seen().pop().unwrap().values("x-hero-forge-token").len(), 1);
     }
     assert_eq!(pair.house.forge.count(Endpoint::Token), before + 1);
+}
+
+/// Holds: S3, S7 (a session counts at the origin that it was made at).
+#[tokio::test]
+async fn a_session_of_one_origin_is_none_at_another_on_the_same_store() {
+    let public_url = Some("https://vm1.example.org".to_owned());
+    let house = TestHouse::start(Plan { store: "sqlite", public_url, ..Plan::default() }).await;
+    let sibling = house.twin_named("https://vm2.example.org").await;
+    let alice = house.signed_in("alice").await;
+    let ask = async |authority: &str, address| {
+        let cookie = alice.cookie_line(house.host());
+        let request = format!("GET / HTTP/1.1\r\nHost: {authority}\r\nCookie: {cookie}\r\n\r\n");
+        RawClient::tcp(address).await.ask(request).await.status
+    };
+    assert_eq!(ask("vm2.example.org", sibling.address).await, 401);
+    assert_eq!(ask("vm1.example.org", house.address).await, 200);
 }

@@ -191,10 +191,12 @@ impl TestHouse {
     /// A second process of the same installation: the same folder and forge, the same backend, a house and a listener of
     /// its own. It is found under the same name.
     pub async fn twin(&self) -> Twin {
-        let plan = Plan {
-            public_url: Some(self.url.as_str().trim_end_matches('/').to_owned()),
-            ..self.plan.clone()
-        };
+        self.twin_named(self.url.as_str().trim_end_matches('/')).await
+    }
+
+    /// The same, under a name of its own.
+    pub async fn twin_named(&self, public_url: &str) -> Twin {
+        let plan = Plan { public_url: Some(public_url.to_owned()), ..self.plan.clone() };
         let Built { house, address, serve, .. } =
             build(&plan, &self.folder, &self.forge, &self.echo, &self.clock).await;
         Twin { house, address, _serve: serve }
