@@ -10,9 +10,8 @@ await story(async (house) => {
   const { alice } = house.told;
   const target = (number) => `/app/tab?number=${number}&of=eleven`;
   const shows = async (tab, number) => {
-    const found = tab.locator("#view-path, #reason");
-    await found.waitFor();
-    assert.equal(await found.innerText(), target(number));
+    await tab.waitForURL(house.at(target(number)));
+    assert.equal(await words(tab, "#view-path"), target(number));
   };
 
   // So that a grant exists; then everybody forgets this browser.
@@ -61,5 +60,17 @@ await story(async (house) => {
   await visitor.context.clearCookies({ name: session.name });
   const ten = tabs.slice(0, 10);
   await Promise.all(ten.map(({ tab }, number) => tab.goto(house.at(target(number)))));
-  for (const [number, { tab }] of ten.entries()) await shows(tab, number);
+  let crossed = 0;
+  for (const [number, { tab }] of ten.entries()) {
+    // The forge keeps one nonce for all of them. Where that cannot be told apart, a button is the way out; once is bad luck.
+    await tab.locator("#view-path, #reason").waitFor();
+    if ((await tab.locator("#reason").count()) === 1) {
+      assert.equal(await words(tab, "#reason"), "sign_in_crossed");
+      crossed += 1;
+      visitor.expectRefusals("409 proxy /_hero/auth/callback");
+      await tab.getByRole("link", { name: "Sign in" }).click();
+    }
+    await shows(tab, number);
+  }
+  assert.ok(crossed <= 1, `${crossed} sign-ins crossed`);
 });

@@ -42,6 +42,11 @@ await story(async (house) => {
   assert.match(await page.locator("h1").innerText(), new RegExp(title));
   await visitor.look(page, "issue");
 
+  await page.goto(house.at("/nowhere"));
+  await page.getByRole("heading", { name: "There is no such page" }).waitFor();
+  await visitor.look(page, "no-such-page");
+  visitor.expectRefusals("404 proxy /nowhere");
+
   // Whoami says who, and never a token.
   const whoami = await page.goto(house.at("/_hero/auth/whoami"));
   await checkOwnAnswer(whoami);

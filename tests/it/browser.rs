@@ -73,7 +73,7 @@ fn tell(
         let [alice, nina] = &demo.accounts;
         let mut told = json!({
             "chromium": tools.chromium, "screenshots": std::env::var_os("HERO_TEST_SCREENSHOTS").map(PathBuf::from),
-            "url": demo.url, "forge": demo.forge.url(), "folder": demo.folder(),
+            "url": demo.url, "forge": demo.forge.url(),
             "alice": { "login": alice.login, "password": alice.password },
             "nina": { "login": nina.login, "password": nina.password },
         });
@@ -200,6 +200,8 @@ fn everything_is_within_reach_of_the_keyboard_and_the_focus_shows() {
 #[test]
 fn whatever_is_refused_is_explained_with_a_way_out() {
     let prepare = |demo: &Demo| {
+        // The app is gone before anybody comes.
+        fs::remove_file(demo.folder().join("cockpit.sock")).unwrap();
         let (login, password) = ("mallory", "twelve-grey-lamps");
         demo.forge.add_user(NewUser::new(login, password));
         json!({ "mallory": { "login": login, "password": password } })
