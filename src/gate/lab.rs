@@ -288,7 +288,7 @@ impl Lab {
             law: self.law(),
         };
         let flow = Flow::begin(&OsEntropy, "/".to_owned(), self.clock.now(), 0);
-        exchange::run(self.shared(), &terms, flow, &[], AuthCode::new("code")).await
+        exchange::run(self.shared(), &terms, flow, None, AuthCode::new("code")).await
     }
 }
 

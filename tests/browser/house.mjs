@@ -74,7 +74,9 @@ class Visitor {
       this.refusals.push(`${response.status()} ${where} ${pathname}`);
     });
     context.on("requestfailed", (request) => {
-      this.troubles.push(`failed: ${bare(request.url())} ${request.failure()?.errorText}`);
+      const why = request.failure()?.errorText;
+      // The browser's own doing: it was sent on to another page before this one had come.
+      if (why !== "net::ERR_ABORTED") this.troubles.push(`failed: ${bare(request.url())} ${why}`);
     });
     context.on("weberror", (error) => this.troubles.push(`script: ${error.error()}`));
     context.on("console", (message) => {
