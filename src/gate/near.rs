@@ -197,3 +197,27 @@ impl Near {
         self.sessions.invalidate(&key);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::clock::Clock as _;
+    use crate::gate::lab::Lab;
+
+    /// Holds: S4, R11.
+    #[tokio::test]
+    async fn an_end_counts_for_a_look_at_the_store_that_was_under_way() {
+        let lab = Lab::new();
+        let known = lab.exchange(1).await.unwrap().known;
+        let (near, key, now) = (Near::new(), known.session.key, lab.clock.now());
+        let is_known = || matches!(near.look(key, now, "http://localhost"), Look::Known(..));
+        assert!(near.note(&known) && is_known());
+        assert!(near.end(key), "the first to end it");
+        assert!(!is_known());
+        assert!(!near.note(&known), "what the store said before does not bring it back");
+        assert!(!is_known());
+        // The store did not take the end: then it lives on.
+        near.revive(key);
+        assert!(near.note(&known) && is_known());
+    }
+}
