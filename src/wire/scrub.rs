@@ -5,7 +5,7 @@
 //! 2. Every name that *folds* to a reserved one goes: lower-cased, each byte that is neither letter nor digit read
 //!    as `-`, as lenient backends read `_` or `.`.
 //! 3. Our own cookies are taken out of `Cookie` and handed over; the others keep their order and bytes.
-//! 4. `X-Request-Id` stays when it is short and harmless; `X-Forwarded-For/-Proto/-Host` stay for a believed peer only.
+//! 4. `X-Request-Id` stays when it is short and harmless; what a believed peer says in `X-Forwarded-For` is handed over.
 //!
 //! Injection comes last (`inject`): after it nothing is removed, so no client can make a later step drop what we set.
 
@@ -112,10 +112,6 @@ pub struct Scrubbed {
     pub request_id: Option<HeaderValue>,
     /// The addresses a believed peer says the request came through (`X-Forwarded-For`), as far as they make sense.
     pub forwarded_for: Option<HeaderValue>,
-    /// The scheme a believed peer says the visitor used.
-    pub forwarded_proto: Option<HeaderValue>,
-    /// The host a believed peer says the visitor asked for.
-    pub forwarded_host: Option<HeaderValue>,
     /// Whether the request asks to leave HTTP (`Upgrade` named in `Connection`).
     pub upgrade: bool,
     /// How many header lines went because their name is reserved or folds to a reserved one.
@@ -267,8 +263,6 @@ pub fn scrub(headers: &mut HeaderMap, rules: &ScrubRules, believed: bool) -> Scr
     seen.request_id = request_id(headers);
     if believed {
         seen.forwarded_for = hops::believed(headers.get_all(&name::FORWARDED_FOR).iter());
-        seen.forwarded_proto = only(headers, &name::FORWARDED_PROTO);
-        seen.forwarded_host = only(headers, &name::FORWARDED_HOST);
     }
     for line in headers.get_all(header::CONNECTION).iter().chain(headers.get_all("proxy-connection").iter()) {
         for listed in tokens(line) {
