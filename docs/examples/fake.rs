@@ -6,7 +6,6 @@ use std::os::unix::fs::PermissionsExt as _;
 
 use hero_proxy::forge::fake::{FakeForge, FakeSettings, NewApplication, NewUser};
 use tempfile::TempDir;
-use url::Url;
 
 use super::keeper::SignIn;
 
@@ -35,8 +34,8 @@ pub async fn start(public_url: &str) -> Result<Fake, Box<dyn Error + Send + Sync
     fs::write(&client_secret_file, "example-secret")?;
     fs::set_permissions(&client_secret_file, fs::Permissions::from_mode(0o600))?;
     let section = SignIn {
-        public_url: Url::parse(public_url)?,
-        forge_url: forge.url().clone(),
+        public_url: public_url.parse()?,
+        forge_url: forge.url().as_str().parse()?,
         client_id: "example-id".to_owned(),
         client_secret_file,
         allow: vec!["alice".to_owned()],

@@ -12,6 +12,7 @@ use hero_proxy::base::peer::TrustedPeers;
 use hero_proxy::base::seal::{KeyRing, SealKey};
 use hero_proxy::base::secret::ClientSecret;
 use hero_proxy::base::secret_file;
+use hero_proxy::base::url::WebUrl;
 use hero_proxy::forge::http;
 use hero_proxy::forge::oauth::HttpForge;
 use hero_proxy::gate::ForgeKeeper;
@@ -21,18 +22,20 @@ use hero_proxy::gate::settings::{
 };
 use hero_proxy::session::memory::MemoryStore;
 use secrecy::ExposeSecret;
-use serde::Deserialize;
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer};
 use tokio::runtime::Handle;
-use url::Url;
 
 /// `[sign_in]` in the configuration of a proxy that is not hero_proxy.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SignIn {
     /// What the browser sees: `https://app.example.org`. Plain http is for loopback only.
-    pub public_url: Url,
+    #[serde(deserialize_with = "web_url")]
+    pub public_url: WebUrl,
     /// The forge as the browser sees it.
-    pub forge_url: Url,
+    #[serde(deserialize_with = "web_url")]
+    pub forge_url: WebUrl,
     /// The application registered there; its redirect URI is `public_url` and `/_hero/auth/callback`.
     pub client_id: String,
     /// Its secret, in a file of mode 0600.
@@ -45,6 +48,11 @@ pub struct SignIn {
     /// Path prefixes that need no sign-in.
     #[serde(default)]
     pub open: Vec<String>,
+}
+
+/// Addresses are parsed here once; what is wrong with one is told with its line.
+fn web_url<'de, D: Deserializer<'de>>(input: D) -> Result<WebUrl, D::Error> {
+    String::deserialize(input)?.parse().map_err(D::Error::custom)
 }
 
 impl SignIn {

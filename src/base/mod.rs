@@ -27,3 +27,5 @@ pub mod secret;
 pub mod stall;
 #[cfg(feature = "gate")]
 pub mod tasks;
+#[cfg(feature = "gate")]
+pub mod url;

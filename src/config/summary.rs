@@ -54,7 +54,7 @@ pub struct RouteSummary {
 impl Summary {
     /// What this configuration means.
     pub fn of(config: &Config) -> Self {
-        let public_url = config.gate.public_url.origin().ascii_serialization();
+        let public_url = config.gate.public_url.origin();
         Self {
             listen: config.serve.listen.iter().map(ToString::to_string).collect(),
             health: config.serve.health.as_ref().map(ToString::to_string),

@@ -4,8 +4,6 @@ use std::fmt::Debug;
 use std::sync::Arc;
 use std::time::Duration;
 
-use url::Url;
-
 use crate::base::account::Identity;
 use crate::base::port::Answer;
 use crate::base::secret::{AuthCode, IdToken, Nonce, PkceVerifier, RefreshToken, State};
@@ -63,8 +61,8 @@ pub trait ForgeOauth: Debug + Send + Sync + 'static {
     /// very issuer, and may be missing unless the forge promises it (RFC 9207 §2.4). Asks for the discovery document
     /// first if it is not known.
     fn answered<'a>(&'a self, issuer: Option<&'a str>) -> Answer<'a, Result<bool, ForgeError>>;
-    /// The URL to send a browser to; asks for the discovery document first if it is not known.
-    fn authorize_url<'a>(&'a self, ask: Authorization<'a>) -> Answer<'a, Result<Url, ForgeError>>;
+    /// The URL to send a browser to, absolute; asks for the discovery document first if it is not known.
+    fn authorize_url<'a>(&'a self, ask: Authorization<'a>) -> Answer<'a, Result<String, ForgeError>>;
     /// Exchanges a code. `redirect_uri`: the same bytes as in the authorize request.
     fn redeem<'a>(
         &'a self,

@@ -15,15 +15,16 @@ use thiserror::Error;
 use url::Url;
 
 use crate::base::secret::ClientSecret;
+use crate::base::url::WebUrl;
 use crate::forge::error::ForgeError;
 
 /// What the forge client must be told.
 #[derive(Clone, Debug)]
 pub struct Settings {
     /// What the browser sees, and the issuer up to one trailing slash.
-    pub url: Url,
+    pub url: WebUrl,
     /// What we call, if that is another address.
-    pub internal_url: Option<Url>,
+    pub internal_url: Option<WebUrl>,
     /// Certificates to trust instead of the system's, PEM.
     pub ca_pem: Option<Vec<u8>>,
     /// Our client id.
@@ -38,9 +39,6 @@ pub struct Settings {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum BadSettings {
-    /// `url` or `internal_url` cannot be called.
-    #[error("the forge's URL must be http or https, with a host, without user, query and fragment")]
-    Url,
     /// `ca_pem` cannot be used.
     #[error("the forge's `ca` holds no certificate in PEM form that can be read")]
     Ca,
@@ -76,15 +74,6 @@ impl Transport {
     #[expect(clippy::disallowed_methods, reason = "the one place that makes an HTTP client")]
     pub(crate) fn new(settings: &Settings) -> Result<Self, BadSettings> {
         let called = settings.internal_url.as_ref().unwrap_or(&settings.url);
-        for url in [&settings.url, called] {
-            let clean = url.username().is_empty()
-                && url.password().is_none()
-                && url.query().is_none()
-                && url.fragment().is_none();
-            if !matches!(url.scheme(), "http" | "https") || !url.has_host() || !clean {
-                return Err(BadSettings::Url);
-            }
-        }
         let mut builder = reqwest::Client::builder()
             .redirect(reqwest::redirect::Policy::none())
             .retry(reqwest::retry::never())
@@ -100,7 +89,7 @@ impl Transport {
                 return Err(BadSettings::Ca);
             }
             builder = builder.tls_certs_only(certificates);
-        } else if called.scheme() == "http" {
+        } else if called.parts().scheme() == "http" {
             // Nothing to trust: a machine without a list of certificates can still run against a forge on loopback.
             builder = builder.tls_certs_only([]);
         }
@@ -218,13 +207,6 @@ mod tests {
             [&b""[..], b"no pem", b"-----BEGIN CERTIFICATE-----\n%%%\n-----END CERTIFICATE-----", broken]
         {
             assert_eq!(Transport::new(&settings("https://h", Some(pem))).unwrap_err(), BadSettings::Ca);
-        }
-    }
-
-    #[test]
-    fn a_url_that_carries_a_user_or_a_query_is_refused() {
-        for url in ["https://u:p@h/", "https://h/?x", "https://h/#x", "ftp://h/", "data:x"] {
-            assert_eq!(Transport::new(&settings(url, None)).unwrap_err(), BadSettings::Url, "{url}");
         }
     }
 

@@ -46,7 +46,10 @@ impl HttpForge {
     pub fn new(settings: Settings, clock: Arc<dyn Clock>) -> Result<Self, BadSettings> {
         let transport = Transport::new(&settings)?;
         Ok(Self {
-            addresses: Addresses { public: settings.url, internal: settings.internal_url },
+            addresses: Addresses {
+                public: settings.url.parts().clone(),
+                internal: settings.internal_url.map(|url| url.parts().clone()),
+            },
             client_id: settings.client_id,
             client_secret: settings.client_secret,
             transport,
@@ -118,8 +121,10 @@ impl ForgeOauth for HttpForge {
         })
     }
 
-    fn authorize_url<'a>(&'a self, ask: Authorization<'a>) -> Answer<'a, Result<Url, ForgeError>> {
-        Box::pin(async move { Ok(authorize_url(&self.document().await?.authorize, &self.client_id, &ask)) })
+    fn authorize_url<'a>(&'a self, ask: Authorization<'a>) -> Answer<'a, Result<String, ForgeError>> {
+        Box::pin(
+            async move { Ok(authorize_url(&self.document().await?.authorize, &self.client_id, &ask).into()) },
+        )
     }
 
     fn redeem<'a>(

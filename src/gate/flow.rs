@@ -173,8 +173,6 @@ fn is_live(flow: &Flow, now: Timestamp) -> bool {
 mod tests {
     use std::sync::Arc;
 
-    use url::Url;
-
     use super::*;
     use crate::base::entropy::SeededEntropy;
     use crate::base::seal::{KeyRing, SealKey};
@@ -190,7 +188,7 @@ mod tests {
     }
 
     fn names(url: &str) -> CookieNames {
-        CookieNames::for_origin(&Url::parse(url).unwrap()).unwrap()
+        CookieNames::for_origin(&url.parse().unwrap()).unwrap()
     }
 
     fn begun(flows: &Flows<'_>, entropy: &SeededEntropy, target: &str, after: u64) -> (OwnCookie, String) {

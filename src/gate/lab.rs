@@ -8,7 +8,6 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use tokio::runtime::Handle;
-use url::Url;
 
 use crate::base::account::{Account, AccountKey, Identity, UserId};
 use crate::base::clock::{Clock as _, ManualClock, Timestamp};
@@ -94,7 +93,7 @@ impl ForgeOauth for Script {
         Box::pin(async { Ok(true) })
     }
 
-    fn authorize_url<'a>(&'a self, _: Authorization<'a>) -> Answer<'a, Result<Url, ForgeError>> {
+    fn authorize_url<'a>(&'a self, _: Authorization<'a>) -> Answer<'a, Result<String, ForgeError>> {
         Box::pin(async { Err(ForgeError::Unavailable("not in the script")) })
     }
 
@@ -294,9 +293,9 @@ impl Lab {
 
 fn settings() -> Settings {
     Settings {
-        public_url: Url::parse("http://localhost").unwrap(),
+        public_url: "http://localhost".parse().unwrap(),
         prefix: "/_hero".to_owned(),
-        forge_url: Url::parse(ISSUER).unwrap(),
+        forge_url: ISSUER.parse().unwrap(),
         client_id: "vm".to_owned(),
         scopes: vec![SCOPE.to_owned()],
         forge_token_pass_through: true,

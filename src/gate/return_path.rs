@@ -1,6 +1,6 @@
 //! Where a visitor lands after signing in: on our own origin, whatever was asked for (pure).
 
-use url::Url;
+use crate::base::url::WebUrl;
 
 /// The longest target kept, in bytes: it travels in a cookie.
 pub const MAX_TARGET_BYTES: usize = 1024;
@@ -11,15 +11,16 @@ pub const MAX_TARGET_BYTES: usize = 1024;
 /// and an absolute URL whose scheme, host and port are ours. Never one of our own sign-in endpoints.
 ///
 /// **Source**: RFC 9700 §4.11.
-pub fn checked(target: &str, public_url: &Url, prefix: &str) -> String {
+pub fn checked(target: &str, public_url: &WebUrl, prefix: &str) -> String {
     accepted(target, public_url, prefix).unwrap_or_else(|| "/".to_owned())
 }
 
-fn accepted(target: &str, public_url: &Url, prefix: &str) -> Option<String> {
+fn accepted(target: &str, public_url: &WebUrl, prefix: &str) -> Option<String> {
     if target.len() > MAX_TARGET_BYTES || !target.bytes().all(|byte| byte.is_ascii_graphic()) {
         return None;
     }
-    let ours = public_url.origin().ascii_serialization();
+    let ours = public_url.origin();
+    let public_url = public_url.parts();
     let local = match target.strip_prefix(ours.as_str()) {
         Some("") => "/",
         Some(rest) => rest,
@@ -88,7 +89,7 @@ mod tests {
     use super::*;
 
     fn check(target: &str, expected: &str) {
-        let ours = Url::parse("https://vm1.example.org").unwrap();
+        let ours = "https://vm1.example.org".parse().unwrap();
         assert_eq!(checked(target, &ours, "/_hero"), expected, "{target:?}");
     }
 

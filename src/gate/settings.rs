@@ -2,11 +2,10 @@
 
 use std::time::Duration;
 
-use url::Url;
-
 use crate::base::account::Group;
 use crate::base::path::RouteTable;
 use crate::base::peer::TrustedPeers;
+use crate::base::url::WebUrl;
 
 /// What a lease leaves for the store.
 pub(super) const STORE_TIME: Duration = Duration::from_secs(10);
@@ -15,11 +14,11 @@ pub(super) const STORE_TIME: Duration = Duration::from_secs(10);
 #[derive(Clone, Debug)]
 pub struct Settings {
     /// What the browser sees: scheme, host, port; no path.
-    pub public_url: Url,
+    pub public_url: WebUrl,
     /// Our own endpoints lie below this path, `/_hero` by default: no trailing slash.
     pub prefix: String,
     /// The forge as the browser sees it, for links on our pages.
-    pub forge_url: Url,
+    pub forge_url: WebUrl,
     /// Our OAuth client id.
     pub client_id: String,
     /// The scope words to ask for, in order; the config check has made sure that they are worth asking.

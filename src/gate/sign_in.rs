@@ -49,7 +49,7 @@ pub(super) async fn begin(keeper: &ForgeKeeper, target: &str, restarts: u8, tick
         }
     };
     shared.siblings.begun(&flow, &others(keeper, ticket));
-    let mut answer = answer::see_other(url.as_str(), &ticket.asked);
+    let mut answer = answer::see_other(&url, &ticket.asked);
     let flows = terms.flows(&shared.flow_sealer);
     let (name, value) = (flows.name(flow.state.expose()), flows.value(&flow));
     match terms.cookies.set(&name, &value, flow::LIFE) {

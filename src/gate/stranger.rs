@@ -82,7 +82,7 @@ impl ForgeKeeper {
 
     /// A page of the forge, as the browser reaches it.
     pub(super) fn forge_link(&self, page: &str) -> String {
-        let mut base = self.terms.settings.forge_url.clone();
+        let mut base = self.terms.settings.forge_url.parts().clone();
         if !base.path().ends_with('/') {
             base.set_path(&format!("{}/", base.path()));
         }

@@ -39,21 +39,18 @@ impl Terms {
             cookies: cookies.names().clone(),
             extra: settings.extra_reserved.iter().map(|name| fold(name)).collect(),
         };
-        let host = settings.public_url.host_str().unwrap_or_default().to_owned();
-        let port = settings.public_url.port_or_known_default().unwrap_or_default();
-        let bare = if settings.public_url.port().is_some() { format!("{host}:{port}") } else { host.clone() };
+        let public_url = settings.public_url.parts();
+        let host = public_url.host_str().unwrap_or_default().to_owned();
+        let port = public_url.port_or_known_default().unwrap_or_default();
+        let bare = if public_url.port().is_some() { format!("{host}:{port}") } else { host.clone() };
         Ok(Self {
-            origin: settings.public_url.origin().ascii_serialization(),
+            origin: settings.public_url.origin(),
             host: HeaderValue::from_str(&bare).unwrap_or(HeaderValue::from_static("-")),
             hosts: [bare, format!("{host}:{port}")],
             cookies,
             rules,
             scope: settings.scopes.join(" "),
-            proto: HeaderValue::from_static(if settings.public_url.scheme() == "https" {
-                "https"
-            } else {
-                "http"
-            }),
+            proto: HeaderValue::from_static(if public_url.scheme() == "https" { "https" } else { "http" }),
             settings,
         })
     }

@@ -16,8 +16,9 @@ use cookie::time::OffsetDateTime;
 use cookie::{Cookie, SameSite};
 use http::HeaderValue;
 use thiserror::Error;
-use url::{Host, Url};
+use url::Host;
 
+use crate::base::url::WebUrl;
 use crate::session::id::SessionId;
 use crate::wire::scrub::OwnCookies;
 
@@ -42,18 +43,22 @@ pub struct UnsafeOrigin;
 pub struct Unsettable;
 
 impl CookieNames {
-    /// The names at an origin: what the browser sees. Path and query of the URL do not count.
+    /// The names at an origin: what the browser sees. The path of the URL does not count.
     ///
     /// # Errors
     /// [`UnsafeOrigin`]: neither `https` nor plain `http` on loopback.
-    pub fn for_origin(public_url: &Url) -> Result<Self, UnsafeOrigin> {
-        let secure = match public_url.scheme() {
+    pub fn for_origin(public_url: &WebUrl) -> Result<Self, UnsafeOrigin> {
+        let secure = match public_url.parts().scheme() {
             "https" => true,
             "http" if is_loopback(public_url) => false,
             _ => return Err(UnsafeOrigin),
         };
         let prefix = if secure { "__Host-hero" } else { "hero" };
-        let at = if secure && public_url.port().is_none() { String::new() } else { origin_mark(public_url) };
+        let at = if secure && public_url.parts().port().is_none() {
+            String::new()
+        } else {
+            origin_mark(public_url)
+        };
         let names = OwnCookies {
             session: format!("{prefix}_session{at}"),
             flow_prefix: format!("{prefix}_flow{at}_"),
@@ -132,14 +137,14 @@ impl CookieNames {
 }
 
 /// `_` and eight hexadecimal digits: enough to tell the few origins of one host apart, and nobody's secret.
-fn origin_mark(public_url: &Url) -> String {
-    let origin = public_url.origin().ascii_serialization();
+fn origin_mark(public_url: &WebUrl) -> String {
+    let origin = public_url.origin();
     let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, origin.as_bytes());
     digest.as_ref().iter().take(4).fold(String::from("_"), |mark, byte| format!("{mark}{byte:02x}"))
 }
 
-fn is_loopback(url: &Url) -> bool {
-    match url.host() {
+fn is_loopback(url: &WebUrl) -> bool {
+    match url.parts().host() {
         Some(Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
         Some(Host::Ipv4(address)) => address.is_loopback(),
         Some(Host::Ipv6(address)) => address.is_loopback(),
@@ -198,18 +203,13 @@ mod tests {
             "__Host-hero_signed_out_632b652a",
         );
         assert_ne!(at("http://localhost:8080").names(), at("http://localhost:8081").names());
-        assert_eq!(at("http://localhost:8080/a?b"), at("http://localhost:8080"));
+        assert_eq!(at("http://localhost:8080/a"), at("http://localhost:8080"));
     }
 
     /// Holds: S1.
     #[test]
     fn plain_http_beyond_loopback_has_no_cookies() {
-        for url in [
-            "http://vm1.example.org",
-            "http://10.0.0.5:80",
-            "http://localhost.example.org",
-            "ftp://localhost",
-        ] {
+        for url in ["http://vm1.example.org", "http://10.0.0.5:80", "http://localhost.example.org"] {
             assert_eq!(CookieNames::for_origin(&url.parse().unwrap()), Err(UnsafeOrigin), "{url}");
         }
         for url in ["http://localhost", "http://vm1.localhost:1", "http://127.0.0.2:80", "http://[::1]:8080"]

@@ -39,7 +39,7 @@ impl Story {
         // A consent of before: the forge then sends a signed-in browser straight back (docs/FORGEJO.md 1.5).
         fake.set_grant_scope("ada", "us", SCOPE).unwrap();
         let settings = Settings {
-            url: fake.url().clone(),
+            url: fake.url().as_str().parse().unwrap(),
             internal_url: None,
             ca_pem: None,
             client_id: "us".into(),

@@ -2,43 +2,33 @@
 
 use std::net::IpAddr;
 
-use url::{Host, Url};
+use url::Host;
 
+use crate::base::url::{BadWebUrl, WebUrl};
 use crate::config::complaint::{Report, Show, Spot};
 use crate::config::raw::Located;
 
 /// Reads an `http` or `https` URL without user name, password, query and fragment. Tells what is wrong.
-pub(super) fn url(text: &Located<String>, report: &mut Report<'_>) -> Option<Url> {
+pub(super) fn url(text: &Located<String>, report: &mut Report<'_>) -> Option<WebUrl> {
     let Located { value, spot } = text;
-    let fix = "write scheme and host, such as \"https://forge.example.org\"";
-    let schemed = value.starts_with("https://") || value.starts_with("http://");
-    if !schemed || value.contains(|c: char| c == '\\' || c.is_whitespace() || c.is_control()) {
-        report.error(spot, "not an http or https URL", fix);
-        return None;
-    }
-    let Ok(url) = Url::parse(value) else {
-        report.error(spot, "not a URL", fix);
-        return None;
+    let bad = match value.parse() {
+        Ok(url) => return Some(url),
+        Err(bad) => bad,
     };
-    if !url.username().is_empty() || url.password().is_some() {
-        let spot = Spot { show: Show::Key, ..spot.clone() };
-        let fix = "take it out: it would be a secret in this file";
-        report.error(&spot, "a user name or password stands in this URL", fix);
-        return None;
-    }
-    if url.query().is_some() || url.fragment().is_some() {
-        let spot = Spot { show: Show::Key, ..spot.clone() };
-        report.error(&spot, "this URL has a query or a fragment", "end it before the `?` or `#`");
-        return None;
-    }
-    Some(url)
+    let (show, fix) = match bad {
+        BadWebUrl::UserInfo => (Show::Key, "take it out: it would be a secret in this file"),
+        BadWebUrl::Query => (Show::Key, "end it before the `?` or `#`"),
+        _ => (spot.show, "write scheme and host, such as \"https://forge.example.org\""),
+    };
+    report.error(&Spot { show, ..spot.clone() }, bad.to_string(), fix);
+    None
 }
 
 /// Reads a URL that is an origin: no path either.
-pub(super) fn origin(text: &Located<String>, report: &mut Report<'_>) -> Option<Url> {
+pub(super) fn origin(text: &Located<String>, report: &mut Report<'_>) -> Option<WebUrl> {
     let url = url(text, report)?;
-    if url.path() != "/" {
-        let fix = format!("write \"{}\"", url.origin().ascii_serialization());
+    if url.parts().path() != "/" {
+        let fix = format!("write \"{}\"", url.origin());
         report.error(&text.spot, "this address has a path", fix);
         return None;
     }
@@ -46,8 +36,8 @@ pub(super) fn origin(text: &Located<String>, report: &mut Report<'_>) -> Option<
 }
 
 /// Whether a URL leads to this machine for sure: `localhost`, `127.0.0.0/8`, `::1`.
-pub(super) fn is_loopback(url: &Url) -> bool {
-    match url.host() {
+pub(super) fn is_loopback(url: &WebUrl) -> bool {
+    match url.parts().host() {
         Some(Host::Domain(name)) => name == "localhost",
         Some(Host::Ipv4(address)) => IpAddr::from(address).is_loopback(),
         Some(Host::Ipv6(address)) => IpAddr::from(address).is_loopback(),
@@ -56,13 +46,13 @@ pub(super) fn is_loopback(url: &Url) -> bool {
 }
 
 /// Whether what travels to a URL can be read on the way.
-pub(super) fn is_plaintext_beyond_loopback(url: &Url) -> bool {
-    url.scheme() == "http" && !is_loopback(url)
+pub(super) fn is_plaintext_beyond_loopback(url: &WebUrl) -> bool {
+    url.parts().scheme() == "http" && !is_loopback(url)
 }
 
 /// `host:port`, IPv6 in brackets, the port always there.
-pub(super) fn authority(url: &Url) -> Option<String> {
-    Some(format!("{}:{}", url.host_str()?, url.port_or_known_default()?))
+pub(super) fn authority(url: &WebUrl) -> Option<String> {
+    Some(format!("{}:{}", url.parts().host_str()?, url.parts().port_or_known_default()?))
 }
 
 #[cfg(test)]
@@ -78,7 +68,7 @@ mod tests {
             "http://127.9.8.7",
             "http://[::1]:80",
         ] {
-            assert!(is_loopback(&Url::parse(text).expect("a URL")), "{text}");
+            assert!(is_loopback(&text.parse().expect("a URL")), "{text}");
         }
         for text in [
             "http://localhost.example.org",
@@ -87,7 +77,7 @@ mod tests {
             "http://0.0.0.0",
             "http://128.0.0.1",
         ] {
-            assert!(!is_loopback(&Url::parse(text).expect("a URL")), "{text}");
+            assert!(!is_loopback(&text.parse().expect("a URL")), "{text}");
         }
     }
 
@@ -99,7 +89,7 @@ mod tests {
             ("http://[::1]:9", "[::1]:9"),
             ("http://a:8080", "a:8080"),
         ] {
-            assert_eq!(authority(&Url::parse(text).expect("a URL")).as_deref(), Some(expected));
+            assert_eq!(authority(&text.parse().expect("a URL")).as_deref(), Some(expected));
         }
     }
 }

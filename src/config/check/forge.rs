@@ -1,10 +1,10 @@
 //! `[forge]`.
 
 use secrecy::ExposeSecret as _;
-use url::Url;
 
 use super::{address, secret};
 use crate::base::secret::ClientSecret;
+use crate::base::url::WebUrl;
 use crate::config::complaint::Report;
 use crate::config::raw::Section;
 use crate::config::source::Source;
@@ -30,7 +30,7 @@ pub(super) fn check(section: &Section<'_>, source: &Source, report: &mut Report<
     let scopes = scopes(section, report);
     let timeout = section.duration("timeout", report);
     let called = internal_url.as_ref().or(url.as_ref());
-    if section.has("ca") && called.is_some_and(|url| url.scheme() == "http") {
+    if section.has("ca") && called.is_some_and(|url| url.parts().scheme() == "http") {
         report.error(
             &section.spot("ca"),
             "certificates for a forge without TLS",
@@ -53,7 +53,7 @@ fn forge_url(
     name: &'static str,
     allow_plaintext: Option<bool>,
     report: &mut Report<'_>,
-) -> Option<Url> {
+) -> Option<WebUrl> {
     let text = section.text(name, report)?;
     let url = address::url(&text, report)?;
     if allow_plaintext == Some(false) && address::is_plaintext_beyond_loopback(&url) {

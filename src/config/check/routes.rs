@@ -1,9 +1,8 @@
 //! `[[routes]]`: each becomes a rule for the gate and an upstream for forwarding, under one prefix.
 
-use url::Url;
-
 use super::{access, address};
 use crate::base::path::{self, PathForm, RouteTable};
+use crate::base::url::WebUrl;
 use crate::config::complaint::Report;
 use crate::config::raw::{FlagOrTexts, Located, Section, Sections};
 use crate::config::source::Source;
@@ -188,9 +187,9 @@ fn upstream(
 }
 
 /// A file of certificates that could not be read was told of, so that without it nothing starts.
-fn http_upstream(url: &Url, ca_pem: Option<Vec<u8>>) -> Option<Upstream> {
+fn http_upstream(url: &WebUrl, ca_pem: Option<Vec<u8>>) -> Option<Upstream> {
     let authority = address::authority(url)?;
-    let is_https = url.scheme() == "https";
+    let is_https = url.parts().scheme() == "https";
     Some(if is_https { Upstream::Https { authority, ca_pem } } else { Upstream::Http { authority } })
 }
 

@@ -3,11 +3,11 @@
 use std::net::IpAddr;
 
 use ipnet::IpNet;
-use url::Url;
 
 use super::address;
 use crate::base::path::{self, PathForm};
 use crate::base::peer::TrustedPeers;
+use crate::base::url::WebUrl;
 use crate::config::complaint::Report;
 use crate::config::raw::{Located, Section};
 use crate::serve::settings::{Limits, Listen, Settings};
@@ -15,7 +15,7 @@ use crate::serve::settings::{Limits, Listen, Settings};
 /// What `[server]` says.
 pub(super) struct Server {
     pub(super) serve: Settings,
-    pub(super) public_url: Url,
+    pub(super) public_url: WebUrl,
     pub(super) prefix: String,
     pub(super) trusted_proxies: TrustedPeers,
 }
@@ -118,7 +118,7 @@ fn is_public(listen: &Listen) -> bool {
     matches!(listen, Listen::Tcp(address) if !address.ip().to_canonical().is_loopback())
 }
 
-fn public_url(server: &Section<'_>, report: &mut Report<'_>) -> Option<Url> {
+fn public_url(server: &Section<'_>, report: &mut Report<'_>) -> Option<WebUrl> {
     let text = server.text("public_url", report)?;
     let url = address::origin(&text, report)?;
     if address::is_plaintext_beyond_loopback(&url) {

@@ -227,7 +227,7 @@ impl TestHouse {
 
     /// The names of the house's cookies.
     pub fn cookies(&self) -> OwnCookies {
-        CookieNames::for_origin(&self.url).unwrap().names().clone()
+        CookieNames::for_origin(&self.url.as_str().parse().unwrap()).unwrap().names().clone()
     }
 
     /// A new browser.
