@@ -43,6 +43,15 @@ secret!(
     ClientSecret, Clone
 );
 secret!(
+    /// A site admin's personal token of the forge: what makes accounts there (docs/FORGEJO.md 4). Never a visitor's
+    /// token, which is another type.
+    AdminToken, Clone
+);
+secret!(
+    /// The first password of an account, to be handed over once; so it is not `Clone`.
+    InitialPassword
+);
+secret!(
     /// An authorization code (RFC 6749 §4.1.2); used once, so not `Clone`.
     AuthCode
 );

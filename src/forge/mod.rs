@@ -1,5 +1,6 @@
 //! The other server: what is asked of the forge, and how its answers are read.
 
+pub mod admin;
 pub mod api;
 pub mod error;
 pub mod http;
