@@ -26,6 +26,8 @@ pub(super) struct Terms {
     pub client_id: String,
     pub asked_scope: String,
     pub law: Law,
+    /// What kind of browser signs in, for the list of its owner's sessions.
+    pub browser: Option<String>,
 }
 
 /// Why no session came of an exchange.
@@ -133,10 +135,12 @@ pub(super) async fn run(
     }
     // Not noted before its scope is known: until then the account's other sessions go on with what they had.
     let judged = scope::judge(shared, &kept.grant, &terms.asked_scope, terms.law).await?;
-    let grant = judged.ok_or(Failed::StoreDown)?;
+    // None: the account's last other session was signed out meanwhile, and its tokens with it.
+    let grant = judged.unwrap_or(kept.grant);
     if let Err(refused) = ours {
-        // The account's other sessions go on with the new set, and know at once what it may do.
+        // The account's other sessions, if there still are any, go on with the new set, and know at once what it may do.
         note(shared, grant);
+        keep::drop_unused(shared, key, terms.law.idle).await;
         return Err(forge_failed(&refused));
     }
 
@@ -145,11 +149,13 @@ pub(super) async fn run(
     let record = SessionRecord {
         account: grant.account.clone(),
         origin: terms.origin.clone(),
+        browser: terms.browser.clone(),
         created_at: now,
         seen_at: now,
         expires_at: now.plus(terms.law.absolute),
     };
     shared.vault.insert_session(id.key(), &record).await?;
+    let grant = keep::ensure(shared, terms.law, grant).await?;
     let known = Known {
         session: Arc::new(NearSession::new(id.key(), record, now)),
         account: Arc::new(NearAccount::new(grant)),

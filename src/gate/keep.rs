@@ -4,9 +4,9 @@
 use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
-use tracing::{error, warn};
+use tracing::{debug, error, warn};
 
-use crate::base::account::{Account, Identity};
+use crate::base::account::{Account, AccountKey, Identity};
 use crate::base::clock::Timestamp;
 use crate::base::secret::{RefreshToken, same};
 use crate::gate::keeper::Shared;
@@ -157,9 +157,10 @@ async fn save_sign_in(
 ) -> Result<Kept, StoreError> {
     for _ in 0..TRIES {
         let found = shared.vault.grant(&set.account).await?;
-        let version = found.next_version();
+        let (now, absent) = (shared.clock.now(), matches!(found, Found::Absent));
+        let version = if absent { first_version(now) } else { found.next_version() };
         let stored = found.live();
-        if let Some(newer) = stored.as_ref().filter(|stored| is_newer(stored, set, shared.clock.now())) {
+        if let Some(newer) = stored.as_ref().filter(|stored| is_newer(stored, set, now)) {
             return Ok(Kept { grant: newer.clone(), anew: false });
         }
         let anew = stored.is_none();
@@ -177,11 +178,57 @@ async fn save_sign_in(
             asked_at: set.obtained_at,
             noticed: stored.and_then(|stored| stored.noticed),
         };
-        if shared.vault.swap_grant(&grant, law.keep_until(shared)).await? == Swap::Done {
+        if write(shared, law, &grant, absent).await? == Swap::Done {
             return Ok(Kept { grant, anew });
         }
     }
     Err(outrun())
+}
+
+async fn write(shared: &Shared, law: Law, grant: &GrantRecord, first: bool) -> Result<Swap, StoreError> {
+    let keep_until = law.keep_until(shared);
+    if first {
+        return shared.vault.begin_grant(grant, keep_until).await;
+    }
+    shared.vault.swap_grant(grant, keep_until).await
+}
+
+/// Above all versions of a grant that was dropped before, each of which took a write.
+fn first_version(now: Timestamp) -> u64 {
+    now.millis().max(1)
+}
+
+/// What is stored for a session that has just been opened. The grant that its sign-in brought may have been dropped before
+/// the session was there to need it: the account's last other session was signed out then. It is put back.
+pub(super) async fn ensure(shared: &Shared, law: Law, grant: GrantRecord) -> Result<GrantRecord, StoreError> {
+    for _ in 0..TRIES {
+        if let Some(stored) = read(shared, &grant.account).await? {
+            return Ok(stored);
+        }
+        let again = GrantRecord { version: first_version(shared.clock.now()), ..grant.clone() };
+        if write(shared, law, &again, true).await? == Swap::Done {
+            shared.near.forget_account(again.account.key());
+            return Ok(again);
+        }
+    }
+    Err(outrun())
+}
+
+/// Drops what is known of an account's tokens, here and in the store, if no session of it is left that needs them. Nothing
+/// brings them back but a sign-in: a renewal under way finds nothing to write over. A store that cannot say keeps them
+/// until they are swept; sessions have ended all the same.
+pub(super) async fn drop_unused(shared: &Shared, account: AccountKey, idle: Duration) {
+    let now = shared.clock.now();
+    match shared.vault.drop_grant(account, now, now.minus(idle)).await {
+        Ok(true) => {
+            shared.near.forget_account(account);
+            debug!(account = %account, "nobody is signed in to this account any more: its tokens are dropped");
+        }
+        Ok(false) => {}
+        Err(failed) => {
+            warn!(account = %account, error = %failed, "the tokens of an account without sessions could not be dropped; they stay sealed until they are swept");
+        }
+    }
 }
 
 /// Whether what is stored came after `set`: a write that was tried again may be late. A stored set from the future is not

@@ -20,6 +20,8 @@ use crate::base::seal::{KeyRing, Sealer};
 use crate::base::tasks::Tasks;
 use crate::forge::api::ForgeOauth;
 use crate::gate::answer::{self, Offer};
+use crate::gate::browser;
+use crate::gate::end;
 use crate::gate::exchange::{Failed, Opened};
 use crate::gate::flight::Flights;
 use crate::gate::judge::{Behind, Judgement, judge};
@@ -167,6 +169,8 @@ pub(super) struct Ticket {
     pub odd_cookie: bool,
     /// Whether the browser says that another page than ours led here.
     pub from_elsewhere: bool,
+    /// What kind of browser this is; asked at our own endpoints only.
+    pub browser: Option<String>,
     forwarded: ForwardedHeaders,
 }
 
@@ -220,21 +224,21 @@ impl Gatekeeper for ForgeKeeper {
             session,
             odd_cookie,
             from_elsewhere: rules::comes_from_elsewhere(&head.headers, &terms.origin),
+            browser: None,
             forwarded,
         };
         if let Some(own) = Own::at(path, &terms.settings.prefix) {
-            return match own.refuses(&head.method, &head.headers, &terms.origin) {
-                Some((reason, allow)) => {
-                    let mut refusal = answer::refuse(reason, Offer::default(), asked);
-                    if let Some(allow) = allow {
-                        refusal.headers_mut().insert(header::ALLOW, HeaderValue::from_static(allow));
-                    }
-                    now(refusal)
+            if let Some((reason, allow)) = own.refuses(&head.method, &head.headers, &terms.origin) {
+                let mut refusal = answer::refuse(reason, Offer::default(), asked);
+                if let Some(allow) = allow {
+                    refusal.headers_mut().insert(header::ALLOW, HeaderValue::from_static(allow));
                 }
-                None => self.later(ticket(forwarded), move |keeper, ticket| async move {
-                    Verdict::Answer(Box::new(keeper.own(own, ticket).await))
-                }),
-            };
+                return now(refusal);
+            }
+            let ticket = Ticket { browser: browser::label(&head.headers), ..ticket(forwarded) };
+            return self.later(ticket, move |keeper, ticket| async move {
+                Verdict::Answer(Box::new(keeper.own(own, ticket).await))
+            });
         }
         let Some(route) = terms.settings.routes.find(path) else {
             return now(answer::refuse(reason::NO_ROUTE, Offer::default(), asked));
@@ -356,11 +360,14 @@ impl ForgeKeeper {
                 refused(reason::TOKEN_UNAVAILABLE, Offer::default(), &ticket.asked)
             }
             Judgement::SignIn if known.session.has_ended(self.shared.clock.now(), settings.session.idle) => {
-                self.end(key).await;
+                self.end(key, known.session.way_out(self.shared.clock.now())).await;
                 self.unknown_session(ticket).await
             }
             // The account's grant is dead. A sign-in in another browser brings this session back, so its cookie stays.
-            Judgement::SignIn => self.without_session(ticket).await,
+            Judgement::SignIn => {
+                end::tell(key, end::GRANT_ENDED);
+                self.without_session(ticket).await
+            }
         }
     }
 
@@ -403,6 +410,7 @@ impl ForgeKeeper {
         let settings = &self.terms.settings;
         Law {
             min_ttl: settings.min_ttl,
+            idle: settings.session.idle,
             absolute: settings.session.absolute,
             wait: settings.wait,
             lease: settings.lease(),

@@ -24,9 +24,9 @@ use crate::gate::flow::Flow;
 use crate::gate::keeper::{ForgeKeeper, Ports, Shared};
 use crate::gate::renew::Law;
 use crate::gate::settings::{SessionSettings, Settings, WithoutToken};
-use crate::session::id::SessionKey;
+use crate::session::id::{SessionId, SessionKey};
 use crate::session::memory::MemoryStore;
-use crate::session::record::{GrantRecord, ScopeVerdict};
+use crate::session::record::{GrantRecord, ScopeVerdict, SessionRecord};
 use crate::session::store::{GrantRow, Lease, SessionRow, SessionStore, StoreError, Swap};
 use crate::wire::ForgeToken;
 
@@ -169,7 +169,9 @@ impl SessionStore for Balky {
         touch_session(key: SessionKey, seen_at: Timestamp) -> bool;
         remove_session(key: SessionKey) -> bool;
         sessions_of(account: AccountKey, now: Timestamp) -> Vec<(SessionKey, SessionRow)>;
-        remove_sessions_of(account: AccountKey) -> u64;
+        remove_sessions_of(account: AccountKey, except: Option<SessionKey>) -> u64;
+        sessions_after(after: Option<SessionKey>, now: Timestamp, most: usize) -> Vec<(SessionKey, SessionRow)>;
+        drop_grant(account: AccountKey, now: Timestamp, seen_after: Timestamp) -> bool;
         grant(account: AccountKey) -> Option<GrantRow>;
         lease(lease: Lease, now: Timestamp) -> bool;
         release(lease: Lease) -> ();
@@ -229,10 +231,11 @@ impl Lab {
         Self { keeper, forge, store, clock }
     }
 
-    /// With the grant number 1 stored, its token at its end.
+    /// With the grant number 1 and a session stored, its token at its end.
     pub(super) async fn with_grant() -> Self {
         let lab = Self::new();
         lab.write(lab.grant(1, 1)).await;
+        lab.open_session().await;
         lab.clock.advance(HOUR);
         lab
     }
@@ -264,6 +267,22 @@ impl Lab {
         }
     }
 
+    /// Somebody is signed in, in some browser.
+    pub(super) async fn open_session(&self) -> SessionKey {
+        let now = self.clock.now();
+        let record = SessionRecord {
+            account: account(),
+            origin: "http://localhost".to_owned(),
+            browser: None,
+            created_at: now,
+            seen_at: now,
+            expires_at: now.plus(HOUR * 24),
+        };
+        let key = SessionId::random(&OsEntropy).key();
+        self.shared().vault.insert_session(key, &record).await.unwrap();
+        key
+    }
+
     /// Somebody writes; whoever reads and writes in between finds that out.
     pub(super) async fn write(&self, grant: GrantRecord) {
         let until = self.clock.now().plus(HOUR * 24);
@@ -285,6 +304,7 @@ impl Lab {
             client_id: "vm".to_owned(),
             asked_scope: SCOPE.to_owned(),
             law: self.law(),
+            browser: None,
         };
         let flow = Flow::begin(&OsEntropy, "/".to_owned(), self.clock.now(), 0);
         exchange::run(self.shared(), &terms, flow, None, AuthCode::new("code")).await

@@ -9,6 +9,7 @@
 
 pub mod answer;
 pub mod body;
+pub mod end;
 pub mod keeper;
 pub mod layer;
 pub mod reason;
@@ -16,6 +17,7 @@ pub mod return_path;
 pub mod settings;
 pub mod verdict;
 
+mod browser;
 mod exchange;
 mod flight;
 mod flow;

@@ -11,6 +11,7 @@ use moka::sync::Cache;
 
 use crate::base::account::{Account, AccountKey};
 use crate::base::clock::Timestamp;
+use crate::gate::end::{self, End};
 use crate::session::id::SessionKey;
 use crate::session::record::{GrantRecord, ScopeVerdict, SessionRecord};
 use crate::wire::encode;
@@ -55,6 +56,11 @@ impl NearSession {
     pub(super) fn has_ended(&self, now: Timestamp, idle: Duration) -> bool {
         let seen_at = Timestamp::from_millis(self.touched_at.load(Ordering::Relaxed));
         self.record.expires_at <= now || seen_at.plus(idle) <= now
+    }
+
+    /// Which of the two ends it has come to.
+    pub(super) fn way_out(&self, now: Timestamp) -> End {
+        if self.record.expires_at <= now { end::TOO_OLD } else { end::UNUSED }
     }
 
     /// Whose it is.

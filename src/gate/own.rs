@@ -3,9 +3,9 @@
 use http::Method;
 use http::header::HeaderMap;
 use serde_json::json;
-use tracing::info;
 
 use crate::gate::answer::{self, Offer};
+use crate::gate::end;
 use crate::gate::keeper::{ForgeKeeper, Ticket};
 use crate::gate::near::Known;
 use crate::gate::reason::{self, Reason};
@@ -14,6 +14,7 @@ use crate::gate::sign_in;
 use crate::gate::verdict::{Answer, Reader};
 use crate::session::id::SessionKey;
 use crate::session::record::ScopeVerdict;
+use crate::session::store::StoreError;
 
 /// One of them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -81,22 +82,11 @@ impl ForgeKeeper {
     async fn log_out(&self, ticket: &Ticket) -> Answer {
         if let Some(key) = ticket.session {
             let everywhere = only(&ticket.query, "everywhere").as_deref() == Some("true");
-            let mut marked = Vec::new();
-            let ended = if everywhere {
-                self.end_all(key, &mut marked).await
-            } else {
-                self.mark(key, &mut marked);
-                self.end(key).await
-            };
-            if !ended {
-                // What the visitor is told is that nothing has happened, so nothing has: he can try again. What somebody
-                // else has ended stays so.
-                for key in marked {
-                    self.shared.near.revive(key);
-                }
+            let ended = if everywhere { self.end_everywhere(key).await } else { self.end_here(key).await };
+            if ended.is_err() {
+                // What the visitor is told is that nothing has happened, so nothing has: he can try again.
                 return answer::refuse(reason::STORE_UNAVAILABLE, Offer::default(), &ticket.asked);
             }
-            info!(session = %key, everywhere, "signed out");
         }
         let mut answer = match ticket.asked.reader {
             Reader::Program => answer::document(&json!({ "signed_out": true }), &ticket.asked),
@@ -117,24 +107,26 @@ impl ForgeKeeper {
         answer
     }
 
-    /// Marks a session as ended, and notes it if it was not marked before.
-    fn mark(&self, key: SessionKey, marked: &mut Vec<SessionKey>) {
-        if self.shared.near.end(key) {
-            marked.push(key);
-        }
+    async fn end_here(&self, key: SessionKey) -> Result<u64, StoreError> {
+        // Whose it is, before the mark hides it.
+        let owner = self.owner(key).await;
+        let removing = async { self.shared.vault.remove_session(key).await.map(u64::from) };
+        self.end_all(&[key], owner, removing, end::SIGNED_OUT).await
     }
 
-    /// Ends all sessions of the account that this one belongs to; notes those that it marks.
-    async fn end_all(&self, key: SessionKey, marked: &mut Vec<SessionKey>) -> bool {
-        let Ok(known) = self.known(key).await else { return false };
-        let Some(known) = known else { return self.end(key).await };
-        let (vault, owner) = (&self.shared.vault, known.session.owner());
-        let Ok(all) = vault.sessions_of(owner, self.shared.clock.now()).await else { return false };
-        for (session, _) in &all {
-            self.mark(*session, marked);
-        }
-        self.mark(key, marked);
-        vault.remove_sessions_of(owner).await.is_ok()
+    /// Ends all sessions of the account that this one belongs to.
+    async fn end_everywhere(&self, key: SessionKey) -> Result<u64, StoreError> {
+        let vault = &self.shared.vault;
+        let known = self.known(key).await.map_err(|()| StoreError::Unavailable("no answer".into()))?;
+        let Some(known) = known else { return self.end_here(key).await };
+        let owner = known.session.owner();
+        let all = vault.sessions_of(owner, self.shared.clock.now()).await?;
+        let mut keys: Vec<SessionKey> = all.into_iter().map(|(key, _)| key).collect();
+        keys.push(key);
+        keys.sort_unstable();
+        keys.dedup();
+        let removing = vault.remove_sessions_of(owner.key(), None);
+        self.end_all(&keys, Some(owner.key()), removing, end::SIGNED_OUT_EVERYWHERE).await
     }
 
     async fn whoami(&self, ticket: &Ticket) -> Answer {

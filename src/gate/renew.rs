@@ -33,6 +33,8 @@ const TRY_AGAIN: Duration = Duration::from_secs(10);
 pub(super) struct Law {
     /// A token with less life left is renewed.
     pub min_ttl: Duration,
+    /// How long a session lasts that nobody uses: then it needs no grant.
+    pub idle: Duration,
     /// The longest life of a session: a grant is kept as long as one may need it.
     pub absolute: Duration,
     /// How long a request waits, and so how long another holder of the lease is waited for.
@@ -224,6 +226,8 @@ pub(super) fn save_behind(shared: &Arc<Shared>, law: Law, held: Held) {
         if let Err(failed) = save(&work, law, &held, Instant::now() + law.lease).await {
             error!(account = %held.account.key(), error = %failed, "a new token set is still not stored; it is held for the next renewal");
         }
+        // Whose sessions have all been signed out meanwhile needs it no more.
+        keep::drop_unused(&work, held.account.key(), law.idle).await;
     }));
 }
 

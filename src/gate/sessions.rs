@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use tracing::{error, warn};
 
+use crate::gate::end;
 use crate::gate::flight::Flight;
+use crate::gate::keep;
 use crate::gate::keeper::{ForgeKeeper, Loaded, Shared};
 use crate::gate::near::{Known, Look, NearAccount, NearSession};
 use crate::session::id::SessionKey;
@@ -39,18 +41,6 @@ impl ForgeKeeper {
             }
         }
     }
-
-    /// Ends a session here and in the store; says whether the store took it.
-    pub(super) async fn end(&self, key: SessionKey) -> bool {
-        self.shared.near.end(key);
-        match self.shared.vault.remove_session(key).await {
-            Ok(_) => true,
-            Err(failed) => {
-                error!(session = %key, error = %failed, "a session could not be ended in the store");
-                false
-            }
-        }
-    }
 }
 
 async fn look_up(
@@ -63,25 +53,31 @@ async fn look_up(
     let session = match shared.vault.session(key, now).await? {
         // A session counts at the origin that it was made at, and nowhere else.
         Found::Live(record) if record.origin == origin => NearSession::new(key, record, now),
-        Found::Live(_) | Found::Absent => {
+        gone @ (Found::Live(_) | Found::Absent) => {
             shared.near.forget(key);
+            end::tell(key, if matches!(gone, Found::Absent) { end::UNKNOWN } else { end::ELSEWHERE });
             return Ok(None);
         }
         Found::Spoilt(spoilt) => {
             error!(session = %key, reason = ?spoilt.reason, "a stored session cannot be opened; its owner signs in again");
+            end::tell(key, end::UNREADABLE);
             shared.near.forget(key);
             return Ok(None);
         }
     };
     if session.has_ended(now, idle) {
         shared.near.end(key);
-        shared.vault.remove_session(key).await?;
+        if shared.vault.remove_session(key).await? {
+            end::tell(key, session.way_out(now));
+        }
+        keep::drop_unused(shared, session.account, idle).await;
         return Ok(None);
     }
     let grant = match shared.vault.grant(session.owner()).await? {
         Found::Live(grant) => grant,
         Found::Absent | Found::Spoilt(_) => {
             warn!(session = %key, account = %session.account, "a session without a usable grant");
+            end::tell(key, end::NO_GRANT);
             return Ok(None);
         }
     };

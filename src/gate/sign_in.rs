@@ -10,6 +10,7 @@ use crate::base::secret::AuthCode;
 use crate::forge::api::Authorization;
 use crate::forge::error::ForgeError;
 use crate::gate::answer::{self, Offer};
+use crate::gate::end;
 use crate::gate::exchange::{self, Failed, Opened};
 use crate::gate::flow::{self, Flow};
 use crate::gate::keep;
@@ -162,6 +163,7 @@ async fn redeem(
         client_id: settings.client_id.clone(),
         asked_scope: keeper.terms.scope.clone(),
         law: keeper.law(),
+        browser: ticket.browser.clone(),
     };
     let others = ticket.session.is_none().then(|| others(keeper, ticket));
     let work = Arc::clone(shared);
@@ -212,7 +214,7 @@ fn others(keeper: &ForgeKeeper, ticket: &Ticket) -> Vec<Flow> {
 async fn land(keeper: &ForgeKeeper, opened: &Opened, return_to: &str, ticket: &Ticket) -> Answer {
     let Opened { id, known } = opened;
     if let Some(old) = ticket.session.filter(|old| *old != id.key())
-        && !keeper.end(old).await
+        && !keeper.end(old, end::REPLACED).await
     {
         end_behind(keeper, old);
     }
@@ -265,7 +267,7 @@ fn end_behind(keeper: &ForgeKeeper, old: SessionKey) {
     drop(tasks.spawn(async move {
         for attempt in 0..END_TRIES {
             tokio::time::sleep(END_PAUSE * 2_u32.pow(attempt)).await;
-            if keeper.end(old).await {
+            if keeper.end(old, end::REPLACED).await {
                 return;
             }
         }

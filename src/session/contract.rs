@@ -31,8 +31,11 @@ pub async fn all(make: impl AsyncFn() -> Arc<dyn SessionStore>) {
     touching_moves_forward_only(&*make().await).await;
     a_removed_session_stays_gone(&*make().await).await;
     an_account_knows_its_sessions(&*make().await).await;
+    all_sessions_are_read_page_by_page(&*make().await).await;
     an_account_has_a_bounded_number_of_sessions(&*make().await).await;
     a_grant_is_swapped_at_the_seen_version_only(&*make().await).await;
+    a_grant_that_no_session_needs_is_dropped(&*make().await).await;
+    a_sign_in_and_a_drop_at_once_leave_no_session_that_was_there_without_a_grant(make().await).await;
     of_many_who_swap_at_once_one_wins(make().await).await;
     touches_and_swaps_never_undo_each_other(make().await).await;
     a_lease_is_exclusive_until_it_lapses(&*make().await).await;
@@ -137,11 +140,35 @@ pub async fn an_account_knows_its_sessions(store: &dyn SessionStore) {
     assert_eq!(of(account(1)).await, [3, 2, 1].map(session_key));
     store.touch_session(session_key(1), START.plus(HOUR / 2)).await.expect(ANSWERS);
     assert_eq!(of(account(1)).await, [3, 2, 1].map(session_key), "use does not change the order");
-    assert_eq!(store.remove_sessions_of(account(1)).await.expect(ANSWERS), 3);
+    let end = async |except| store.remove_sessions_of(account(1), except).await.expect(ANSWERS);
+    assert_eq!(end(Some(session_key(2))).await, 2);
+    assert_eq!(of(account(1)).await, [session_key(2)], "one may stay");
+    assert_eq!(end(Some(session_key(9))).await, 1, "one that is somebody else's keeps nobody");
     assert_eq!(of(account(1)).await, []);
     assert_eq!(store.session(session_key(2), START).await.expect(ANSWERS), None);
     assert_eq!(of(account(2)).await, [session_key(9)]);
-    assert_eq!(store.remove_sessions_of(account(1)).await.expect(ANSWERS), 0);
+    assert_eq!(end(None).await, 0);
+}
+
+/// Whoever looks after the store sees each session once, in an order that does not change while it looks.
+pub async fn all_sessions_are_read_page_by_page(store: &dyn SessionStore) {
+    for number in [5, 1, 4, 2, 3] {
+        let of = account(u8::try_from(number % 2).expect("one bit"));
+        let created_at = START.plus(Duration::from_mins(u64::from(number)));
+        store.insert_session(session_key(number), session_of(of, created_at)).await.expect(ANSWERS);
+    }
+    let page = async |after, now, most| -> Vec<SessionKey> {
+        let rows = store.sessions_after(after, now, most).await.expect(ANSWERS);
+        rows.into_iter().map(|(key, _)| key).collect()
+    };
+    assert_eq!(page(None, START, 2).await, [1, 2].map(session_key));
+    assert_eq!(page(Some(session_key(2)), START, 2).await, [3, 4].map(session_key));
+    assert_eq!(page(Some(session_key(4)), START, 2).await, [5].map(session_key));
+    assert_eq!(page(Some(session_key(5)), START, 2).await, []);
+    let late = START.plus(HOUR + Duration::from_mins(3));
+    assert_eq!(page(None, late, 10).await, [4, 5].map(session_key), "what is over is not shown");
+    let rows = store.sessions_after(None, START, 1).await.expect(ANSWERS);
+    assert_eq!(rows, [(session_key(1), session_of(account(1), START.plus(Duration::from_mins(1))))]);
 }
 
 /// Signing in again and again takes no more room than that.
@@ -176,6 +203,59 @@ pub async fn a_grant_is_swapped_at_the_seen_version_only(store: &dyn SessionStor
     assert_eq!(swap(Some(1), grant(2, b"second")).await, Swap::Done);
     assert_eq!(store.grant(of).await.expect(ANSWERS), Some(grant(2, b"second")));
     assert_eq!(store.grant(account(2)).await.expect(ANSWERS), None);
+}
+
+/// When nobody is signed in to an account any more, nothing of its tokens stays, and what comes late does not bring it back.
+pub async fn a_grant_that_no_session_needs_is_dropped(store: &dyn SessionStore) {
+    let (of, now) = (account(1), START.plus(HOUR / 2));
+    let drop = async |now, seen_after| store.drop_grant(of, now, seen_after).await.expect(ANSWERS);
+    assert!(!drop(now, START).await, "there is none");
+    assert_eq!(store.swap_grant(of, None, grant(1, b"tokens")).await.expect(ANSWERS), Swap::Done);
+    assert_eq!(store.swap_grant(account(2), None, grant(1, b"theirs")).await.expect(ANSWERS), Swap::Done);
+    store.insert_session(session_key(1), session_of(of, START)).await.expect(ANSWERS);
+    store.insert_session(session_key(2), session_of(account(2), START)).await.expect(ANSWERS);
+    let before = START.minus(Duration::from_millis(1));
+    assert!(!drop(now, before).await, "a session needs it");
+    assert!(!drop(START.plus(HOUR).minus(Duration::from_millis(1)), before).await, "up to its end");
+    store.touch_session(session_key(1), now).await.expect(ANSWERS);
+    assert!(!drop(now, START).await, "it was used since");
+    store.remove_session(session_key(1)).await.expect(ANSWERS);
+    assert!(drop(now, before).await);
+    assert!(!drop(now, before).await, "it is gone");
+    assert_eq!(store.grant(of).await.expect(ANSWERS), None);
+    assert_eq!(
+        store.swap_grant(of, Some(1), grant(2, b"late")).await.expect(ANSWERS),
+        Swap::Stale,
+        "a renewal that comes late brings nothing back"
+    );
+    assert!(store.grant(account(2)).await.expect(ANSWERS).is_some(), "another account's stays");
+    // Neither a session at its absolute end nor one that idled out needs a grant.
+    for (now, seen_after) in [(START.plus(HOUR), before), (now, START)] {
+        store.insert_session(session_key(1), session_of(of, START)).await.expect(ANSWERS);
+        assert_eq!(store.swap_grant(of, None, grant(9, b"anew")).await.expect(ANSWERS), Swap::Done);
+        assert!(drop(now, seen_after).await);
+    }
+}
+
+/// Of a drop and a new session one comes first: whoever finds the grant behind his session keeps it.
+pub async fn a_sign_in_and_a_drop_at_once_leave_no_session_that_was_there_without_a_grant(
+    store: Arc<dyn SessionStore>,
+) {
+    for round in 0..20_u8 {
+        let (of, key) = (account(round), session_key(u16::from(round)));
+        assert_eq!(store.swap_grant(of, None, grant(1, b"tokens")).await.expect(ANSWERS), Swap::Done);
+        let (signs_in, drops) = (store.clone(), store.clone());
+        let mut tasks = JoinSet::new();
+        tasks.spawn(async move {
+            signs_in.insert_session(key, session_of(of, START)).await.expect(ANSWERS);
+            signs_in.grant(of).await.expect(ANSWERS).is_some()
+        });
+        let before = START.minus(Duration::from_millis(1));
+        let dropped = drops.drop_grant(of, START, before).await.expect(ANSWERS);
+        let found = tasks.join_all().await;
+        assert_ne!(found, [dropped], "round {round}");
+        assert_eq!(store.grant(of).await.expect(ANSWERS).is_none(), dropped);
+    }
 }
 
 /// Runs `attempt` sixteen times at once and counts those who won.

@@ -38,6 +38,8 @@ struct SessionText<'a> {
     account: Cow<'a, Account>,
     #[serde(borrow)]
     origin: Cow<'a, str>,
+    #[serde(borrow, default)]
+    browser: Option<Cow<'a, str>>,
     created_at_ms: u64,
     expires_at_ms: u64,
 }
@@ -77,6 +79,7 @@ pub(super) fn write_session(record: &SessionRecord) -> Zeroizing<Vec<u8>> {
         v: VERSION,
         account: Cow::Borrowed(&record.account),
         origin: Cow::Borrowed(&record.origin),
+        browser: record.browser.as_deref().map(Cow::Borrowed),
         created_at_ms: record.created_at.millis(),
         expires_at_ms: record.expires_at.millis(),
     })
@@ -88,6 +91,7 @@ pub(super) fn read_session(bytes: &[u8], seen_at: Timestamp) -> Result<SessionRe
     Ok(SessionRecord {
         account: text.account.into_owned(),
         origin: text.origin.into_owned(),
+        browser: text.browser.map(Cow::into_owned),
         created_at: Timestamp::from_millis(text.created_at_ms),
         seen_at,
         expires_at: Timestamp::from_millis(text.expires_at_ms),

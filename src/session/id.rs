@@ -70,10 +70,58 @@ impl fmt::Debug for SessionKey {
     }
 }
 
-/// The first eight hexadecimal digits: enough to find a session's lines in a log.
+/// The first eight digits of its handle: enough to find a session's lines in a log.
 impl fmt::Display for SessionKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().take(4).try_for_each(|byte| write!(f, "{byte:02x}"))
+        self.handle().0.iter().take(4).try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+impl SessionKey {
+    /// What this session is called where people read of it.
+    pub fn handle(&self) -> SessionHandle {
+        let mut context = aws_lc_rs::digest::Context::new(&aws_lc_rs::digest::SHA256);
+        context.update(b"hero_proxy session handle\0");
+        context.update(&self.0);
+        let mut handle = [0; HANDLE_BYTES];
+        for (to, from) in handle.iter_mut().zip(context.finish().as_ref()) {
+            *to = *from;
+        }
+        SessionHandle(handle)
+    }
+}
+
+const HANDLE_BYTES: usize = 8;
+/// How many digits of a handle say which session is meant: as many as stand in a log.
+const LEAST_DIGITS: usize = 8;
+
+/// A session's name in lists, commands and logs: sixteen hexadecimal digits that lead neither to its id nor to its key.
+/// It opens nothing.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct SessionHandle([u8; HANDLE_BYTES]);
+
+impl SessionHandle {
+    /// Whether `text` can be a handle, or the beginning of one that a log shows.
+    pub fn is_one(text: &str) -> bool {
+        (LEAST_DIGITS..=2 * HANDLE_BYTES).contains(&text.len())
+            && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
+    }
+
+    /// Whether this one is meant by `text`, which is it, or begins it with at least eight digits.
+    pub fn is_meant_by(self, text: &str) -> bool {
+        Self::is_one(text) && self.to_string().starts_with(text)
+    }
+}
+
+impl fmt::Display for SessionHandle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+impl fmt::Debug for SessionHandle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "SessionHandle({self})")
     }
 }
 
@@ -114,6 +162,23 @@ mod tests {
         ];
         for text in &bent {
             assert!(SessionId::parse(text.as_bytes()).is_none(), "{:?}", text.get(..50.min(text.len())));
+        }
+    }
+
+    #[test]
+    fn a_handle_names_a_session_and_leads_nowhere() {
+        let key = SessionId::random(&OsEntropy).key();
+        let handle = key.handle().to_string();
+        assert_eq!(handle.len(), 16);
+        assert!(handle.starts_with(&key.to_string()), "a log's digits find it");
+        let inner = SessionHandle([key.0[0], key.0[1], key.0[2], key.0[3], 0, 0, 0, 0]);
+        assert_ne!(inner.to_string().get(..8), handle.get(..8), "the key itself is not shown");
+        for digits in [8, 15, 16] {
+            assert!(key.handle().is_meant_by(handle.get(..digits).unwrap()), "{digits}");
+        }
+        let (more, less) = (format!("{handle}0"), handle.get(..7).unwrap());
+        for text in [less, "", &more, "ABCDEF01", "%%%%%%%%"] {
+            assert!(!key.handle().is_meant_by(text), "{text}");
         }
     }
 

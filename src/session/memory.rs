@@ -158,10 +158,28 @@ impl SessionStore for MemoryStore {
         done(sessions)
     }
 
-    fn remove_sessions_of(&self, account: AccountKey) -> Answer<'_, Result<u64, StoreError>> {
+    fn remove_sessions_of(
+        &self,
+        account: AccountKey,
+        except: Option<SessionKey>,
+    ) -> Answer<'_, Result<u64, StoreError>> {
         let mut rows = self.rows();
-        let keys = rows.sessions_of(account);
-        done(keys.into_iter().map(|key| u64::from(rows.remove(key))).sum())
+        let keys = rows.sessions_of(account).into_iter().filter(|key| except != Some(*key));
+        done(keys.map(|key| u64::from(rows.remove(key))).sum())
+    }
+
+    fn sessions_after(
+        &self,
+        after: Option<SessionKey>,
+        now: Timestamp,
+        most: usize,
+    ) -> Answer<'_, Result<Vec<(SessionKey, SessionRow)>, StoreError>> {
+        let rows = self.rows();
+        let live = rows.ends.iter().rev().take_while(|(end, _)| *end > now).map(|(_, key)| *key);
+        let behind: BTreeSet<SessionKey> =
+            live.filter(|key| after.is_none_or(|after| *key > after)).collect();
+        let row = |key| rows.sessions.get(key).map(|row| (key, row.clone()));
+        done(behind.into_iter().take(most).filter_map(row).collect())
     }
 
     fn grant(&self, account: AccountKey) -> Answer<'_, Result<Option<GrantRow>, StoreError>> {
@@ -181,6 +199,19 @@ impl SessionStore for MemoryStore {
         }
         rows.grants.put(account, next.expires_at, next);
         done(Swap::Done)
+    }
+
+    fn drop_grant(
+        &self,
+        account: AccountKey,
+        now: Timestamp,
+        seen_after: Timestamp,
+    ) -> Answer<'_, Result<bool, StoreError>> {
+        let mut rows = self.rows();
+        let used = rows.sessions_of(account).into_iter().any(|key| {
+            rows.sessions.get(key).is_some_and(|row| row.expires_at > now && row.seen_at > seen_after)
+        });
+        done(!used && rows.grants.remove(account).is_some())
     }
 
     fn lease(&self, lease: Lease, now: Timestamp) -> Answer<'_, Result<bool, StoreError>> {

@@ -14,6 +14,8 @@ pub struct SessionRecord {
     pub account: Account,
     /// The origin (`public_url`) that it was made at; it counts there only.
     pub origin: String,
+    /// What kind of browser that was, in our own words ("Firefox on Linux"); none if it did not say.
+    pub browser: Option<String>,
     /// When it was made.
     pub created_at: Timestamp,
     /// When it was last used.
@@ -151,6 +153,7 @@ mod tests {
         let seen = |seen_at| SessionRecord {
             account: account.clone(),
             origin: "https://vm1".to_owned(),
+            browser: None,
             created_at: start,
             seen_at,
             expires_at: end,

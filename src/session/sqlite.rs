@@ -123,8 +123,23 @@ impl SessionStore for SqliteStore {
         Box::pin(self.reader.call(move |db| sql::sessions_of(db, account, now)))
     }
 
-    fn remove_sessions_of(&self, account: AccountKey) -> Answer<'_, Result<u64, StoreError>> {
-        Box::pin(self.writer.call(move |db| sql::flushed(db, |db| sql::remove_sessions_of(db, account))))
+    fn remove_sessions_of(
+        &self,
+        account: AccountKey,
+        except: Option<SessionKey>,
+    ) -> Answer<'_, Result<u64, StoreError>> {
+        Box::pin(
+            self.writer.call(move |db| sql::flushed(db, |db| sql::remove_sessions_of(db, account, except))),
+        )
+    }
+
+    fn sessions_after(
+        &self,
+        after: Option<SessionKey>,
+        now: Timestamp,
+        most: usize,
+    ) -> Answer<'_, Result<Vec<(SessionKey, SessionRow)>, StoreError>> {
+        Box::pin(self.reader.call(move |db| sql::sessions_after(db, after, now, most)))
     }
 
     fn grant(&self, account: AccountKey) -> Answer<'_, Result<Option<GrantRow>, StoreError>> {
@@ -138,6 +153,17 @@ impl SessionStore for SqliteStore {
         next: GrantRow,
     ) -> Answer<'_, Result<Swap, StoreError>> {
         Box::pin(self.writer.call(move |db| sql::flushed(db, |db| sql::swap_grant(db, account, seen, &next))))
+    }
+
+    fn drop_grant(
+        &self,
+        account: AccountKey,
+        now: Timestamp,
+        seen_after: Timestamp,
+    ) -> Answer<'_, Result<bool, StoreError>> {
+        Box::pin(
+            self.writer.call(move |db| sql::flushed(db, |db| sql::drop_grant(db, account, now, seen_after))),
+        )
     }
 
     fn lease(&self, lease: Lease, now: Timestamp) -> Answer<'_, Result<bool, StoreError>> {

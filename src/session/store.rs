@@ -30,10 +30,10 @@ pub struct SessionRow {
     pub sealed: Vec<u8>,
 }
 
-/// An account's grant as a store sees it. Versions only rise.
+/// An account's grant as a store sees it. Versions only rise; what begins anew after a drop or a sweep begins higher.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct GrantRow {
-    /// Rises by one with every write.
+    /// Rises with every write.
     pub version: u64,
     /// When the row may be swept: the account has had no use for so long that nothing in it can be alive.
     pub expires_at: Timestamp,
@@ -96,8 +96,20 @@ pub trait SessionStore: Debug + Send + Sync + 'static {
         account: AccountKey,
         now: Timestamp,
     ) -> Answer<'_, Result<Vec<(SessionKey, SessionRow)>, StoreError>>;
-    /// Ends all of an account's sessions; says how many there were.
-    fn remove_sessions_of(&self, account: AccountKey) -> Answer<'_, Result<u64, StoreError>>;
+    /// Ends all of an account's sessions but one, if one is to stay; says how many ended.
+    fn remove_sessions_of(
+        &self,
+        account: AccountKey,
+        except: Option<SessionKey>,
+    ) -> Answer<'_, Result<u64, StoreError>>;
+    /// Everybody's sessions that have not reached their absolute end, by key: the first `most` behind `after`. For who
+    /// looks after the store; no request asks for it.
+    fn sessions_after(
+        &self,
+        after: Option<SessionKey>,
+        now: Timestamp,
+        most: usize,
+    ) -> Answer<'_, Result<Vec<(SessionKey, SessionRow)>, StoreError>>;
 
     /// Reads an account's grant, whatever its age.
     fn grant(&self, account: AccountKey) -> Answer<'_, Result<Option<GrantRow>, StoreError>>;
@@ -108,6 +120,15 @@ pub trait SessionStore: Debug + Send + Sync + 'static {
         seen: Option<u64>,
         next: GrantRow,
     ) -> Answer<'_, Result<Swap, StoreError>>;
+    /// Drops an account's grant unless one of its sessions still has a use for it: one that has not reached its absolute
+    /// end at `now` and was seen after `seen_after`. Says whether a grant went. A swap at a version from before finds
+    /// nothing to replace.
+    fn drop_grant(
+        &self,
+        account: AccountKey,
+        now: Timestamp,
+        seen_after: Timestamp,
+    ) -> Answer<'_, Result<bool, StoreError>>;
 
     /// Takes the lease of an account if nobody holds one that has not lapsed at `now`.
     fn lease(&self, lease: Lease, now: Timestamp) -> Answer<'_, Result<bool, StoreError>>;

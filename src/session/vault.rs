@@ -9,7 +9,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::base::account::Account;
+use crate::base::account::{Account, AccountKey};
 use crate::base::clock::Timestamp;
 use crate::base::entropy::{Entropy, random_bytes};
 use crate::base::seal::{KeyRing, Sealer};
@@ -156,9 +156,28 @@ impl Vault {
         Ok(rows.into_iter().map(open).collect())
     }
 
-    /// Ends all of an account's sessions; says how many there were.
-    pub async fn remove_sessions_of(&self, account: &Account) -> Result<u64, StoreError> {
-        self.store.remove_sessions_of(account.key()).await
+    /// Ends all of an account's sessions but one, if one is to stay; says how many ended.
+    pub async fn remove_sessions_of(
+        &self,
+        account: AccountKey,
+        except: Option<SessionKey>,
+    ) -> Result<u64, StoreError> {
+        self.store.remove_sessions_of(account, except).await
+    }
+
+    /// Everybody's sessions that have not reached their absolute end: the first `most` behind `after`, with the account
+    /// that the row names.
+    pub async fn sessions_after(
+        &self,
+        after: Option<SessionKey>,
+        now: Timestamp,
+        most: usize,
+    ) -> Result<Vec<(SessionKey, AccountKey, Found<SessionRecord>)>, StoreError> {
+        let rows = self.store.sessions_after(after, now, most).await?;
+        let open = |(key, row): (_, SessionRow)| {
+            (key, row.account, Found::from_opened(self.open_session(key, &row), 0))
+        };
+        Ok(rows.into_iter().map(open).collect())
     }
 
     /// Reads an account's grant, whatever its age.
@@ -176,6 +195,26 @@ impl Vault {
         self.store
             .swap_grant(key, seen, GrantRow { version: next.version, expires_at: keep_until, sealed })
             .await
+    }
+
+    /// Writes the first grant of an account that has none. Its version is the time in milliseconds or higher, so that no
+    /// version of a grant that was dropped before is ever given again: who read that one cannot write over this one.
+    pub async fn begin_grant(&self, first: &GrantRecord, keep_until: Timestamp) -> Result<Swap, StoreError> {
+        let key = first.account.key();
+        let sealed = self.grants.seal(&key.0, &format::write_grant(first));
+        let row = GrantRow { version: first.version, expires_at: keep_until, sealed };
+        self.store.swap_grant(key, None, row).await
+    }
+
+    /// Drops an account's grant unless it has a session that still needs it: not at its absolute end, and seen after
+    /// `seen_after`. Says whether a grant went.
+    pub async fn drop_grant(
+        &self,
+        account: AccountKey,
+        now: Timestamp,
+        seen_after: Timestamp,
+    ) -> Result<bool, StoreError> {
+        self.store.drop_grant(account, now, seen_after).await
     }
 
     /// Takes the right to refresh an account's grant for `span`. None: somebody else has it.

@@ -326,11 +326,13 @@ async fn an_exchange_goes_on_when_its_client_leaves() {
     assert_eq!(house.forge.count(Endpoint::Token), 3);
 }
 
-/// Holds: R11 (its first half).
+/// Holds: R11.
 #[tokio::test]
-async fn a_session_that_signs_out_during_a_renewal_stays_gone() {
-    let house = TestHouse::new().await;
+async fn a_session_that_signs_out_during_a_renewal_stays_gone_and_its_tokens_with_it() {
+    let house = TestHouse::start(Plan { store: "sqlite", ..Plan::default() }).await;
     let browser = house.signed_in("alice").await;
+    let _bob = house.signed_in("bob").await;
+    assert_eq!(grants(&house), 2);
     house.clock.advance(Duration::from_hours(1));
     let gate = Gate::closed();
     house.forge.break_next(Endpoint::Token, Fault::HoldAnswer(gate.clone()), 1);
@@ -341,6 +343,7 @@ async fn a_session_that_signs_out_during_a_renewal_stays_gone() {
     let headers = [("Sec-Fetch-Mode", "navigate"), ("Sec-Fetch-Site", "same-origin")];
     let page = leaving.send("POST", &house.at("/_hero/auth/logout"), &headers, "").await;
     assert_eq!(page.status(), 303);
+    assert_eq!(grants(&house), 1, "gone at once");
     gate.open();
     let before = house.echo.seen().len();
     let late = visit.await.unwrap();
@@ -351,4 +354,45 @@ async fn a_session_that_signs_out_during_a_renewal_stays_gone() {
         house.pass_near();
     }
     assert_eq!(house.echo.seen().len(), before);
+    assert_eq!(house.forge.count(Endpoint::Token), 3, "the forge has renewed");
+    assert_eq!(grants(&house), 1, "and what it said is dropped");
+    // Signing in again starts afresh.
+    let again = house.signed_in("alice").await;
+    assert_eq!(grants(&house), 2);
+    assert!(token(&seen(&house, &mut again.clone()).await).is_some());
+}
+
+/// How many accounts' tokens are in the store.
+fn grants(house: &TestHouse) -> i64 {
+    let rows = rusqlite::Connection::open(house.database()).unwrap();
+    rows.query_row("SELECT count(*) FROM grants", [], |row| row.get(0)).unwrap()
+}
+
+/// Holds: R11.
+#[tokio::test]
+async fn tokens_that_were_renewed_during_a_sign_out_are_kept_for_the_other_sessions() {
+    let house = TestHouse::start(Plan { store: "sqlite", ..Plan::default() }).await;
+    let mut stays = house.signed_in("alice").await;
+    let browser = house.signed_in("alice").await;
+    let old = token(&seen(&house, &mut stays).await);
+    house.clock.advance(Duration::from_hours(1));
+    let gate = Gate::closed();
+    house.forge.break_next(Endpoint::Token, Fault::HoldAnswer(gate.clone()), 1);
+    let (mut waiting, mut leaving) = (browser.clone(), browser);
+    let url = house.at("/");
+    let visit = tokio::spawn(async move { waiting.navigate(&url).await.status() });
+    soon("the renewal", gate.reached(1)).await;
+    let headers = [("Sec-Fetch-Mode", "navigate"), ("Sec-Fetch-Site", "same-origin")];
+    let page = leaving.send("POST", &house.at("/_hero/auth/logout"), &headers, "").await;
+    assert_eq!((page.status(), grants(&house)), (303, 1));
+    gate.open();
+    assert_eq!(visit.await.unwrap(), 303);
+    house.settle().await;
+    let calls = house.forge.count(Endpoint::Token);
+    let new = token(&seen(&house, &mut stays).await);
+    assert!(new.is_some() && new != old);
+    assert_eq!(house.forge.count(Endpoint::Token), calls, "nothing had to be renewed again");
+    // The last one takes them along, wherever it ends.
+    let page = stays.send("POST", &house.at("/_hero/auth/logout?everywhere=true"), &headers, "").await;
+    assert_eq!((page.status(), grants(&house)), (303, 0));
 }

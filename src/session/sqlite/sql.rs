@@ -76,14 +76,34 @@ pub(super) fn sessions_of(
         "SELECT {SESSION_COLUMNS} FROM sessions WHERE account = ?1 AND expires_at > ?2
          ORDER BY created_at DESC, key DESC"
     ))?;
-    let rows = statement.query_map(params![account.0, millis(now)], |row| {
-        Ok((SessionKey(bytes(row, 5)?), session_row(row)?))
-    })?;
+    let rows = statement.query_map(params![account.0, millis(now)], keyed_row)?;
     Ok(rows.collect::<rusqlite::Result<_>>()?)
 }
 
-pub(super) fn remove_sessions_of(db: &Connection, account: AccountKey) -> Result<u64, Fault> {
-    Ok(db.prepare_cached("DELETE FROM sessions WHERE account = ?1")?.execute(params![account.0])? as u64)
+pub(super) fn remove_sessions_of(
+    db: &Connection,
+    account: AccountKey,
+    except: Option<SessionKey>,
+) -> Result<u64, Fault> {
+    let removed = db
+        .prepare_cached("DELETE FROM sessions WHERE account = ?1 AND key IS NOT ?2")?
+        .execute(params![account.0, except.map(|key| key.0)])?;
+    Ok(removed as u64)
+}
+
+pub(super) fn sessions_after(
+    db: &Connection,
+    after: Option<SessionKey>,
+    now: Timestamp,
+    most: usize,
+) -> Result<Vec<(SessionKey, SessionRow)>, Fault> {
+    let mut statement = db.prepare_cached(&format!(
+        "SELECT {SESSION_COLUMNS} FROM sessions WHERE key > ?1 AND expires_at > ?2 ORDER BY key LIMIT ?3"
+    ))?;
+    // An empty blob comes before all others.
+    let after = after.map_or(Vec::new(), |key| key.0.to_vec());
+    let rows = statement.query_map(params![after, millis(now), count(most)], keyed_row)?;
+    Ok(rows.collect::<rusqlite::Result<_>>()?)
 }
 
 pub(super) fn grant(db: &Connection, account: AccountKey) -> Result<Option<GrantRow>, Fault> {
@@ -121,6 +141,21 @@ pub(super) fn swap_grant(
             .execute(params![account.0, version, end, next.sealed, number(seen)])?,
     };
     Ok(if written == 1 { Swap::Done } else { Swap::Stale })
+}
+
+pub(super) fn drop_grant(
+    db: &Connection,
+    account: AccountKey,
+    now: Timestamp,
+    seen_after: Timestamp,
+) -> Result<bool, Fault> {
+    let dropped = db
+        .prepare_cached(
+            "DELETE FROM grants WHERE account = ?1 AND NOT EXISTS (
+                 SELECT 1 FROM sessions WHERE account = ?1 AND expires_at > ?2 AND seen_at > ?3)",
+        )?
+        .execute(params![account.0, millis(now), millis(seen_after)])?;
+    Ok(dropped > 0)
 }
 
 pub(super) fn lease(db: &Connection, lease: &Lease, now: Timestamp) -> Result<bool, Fault> {
@@ -192,6 +227,10 @@ pub(super) fn ping_write(db: &Connection) -> Result<(), Fault> {
 pub(super) fn ping_read(db: &Connection) -> Result<(), Fault> {
     db.prepare_cached("SELECT 1 FROM sessions LIMIT 1")?.query_row([], |_| Ok(())).optional()?;
     Ok(())
+}
+
+fn keyed_row(row: &Row<'_>) -> rusqlite::Result<(SessionKey, SessionRow)> {
+    Ok((SessionKey(bytes(row, 5)?), session_row(row)?))
 }
 
 fn session_row(row: &Row<'_>) -> rusqlite::Result<SessionRow> {

@@ -24,6 +24,7 @@ fn account(sub: &str) -> Account {
 fn session(sub: &str) -> SessionRecord {
     SessionRecord {
         account: account(sub),
+        browser: None,
         origin: "https://vm1.example.org".to_owned(),
         created_at: START,
         seen_at: START,

@@ -88,7 +88,9 @@ impl SessionStore for Moody {
         touch_session(key: SessionKey, seen_at: Timestamp) -> bool;
         remove_session(key: SessionKey) -> bool;
         sessions_of(account: AccountKey, now: Timestamp) -> Vec<(SessionKey, SessionRow)>;
-        remove_sessions_of(account: AccountKey) -> u64;
+        remove_sessions_of(account: AccountKey, except: Option<SessionKey>) -> u64;
+        sessions_after(after: Option<SessionKey>, now: Timestamp, most: usize) -> Vec<(SessionKey, SessionRow)>;
+        drop_grant(account: AccountKey, now: Timestamp, seen_after: Timestamp) -> bool;
         grant(account: AccountKey) -> Option<GrantRow>;
         swap_grant(account: AccountKey, seen: Option<u64>, next: GrantRow) -> Swap;
         lease(lease: Lease, now: Timestamp) -> bool;

@@ -41,8 +41,28 @@ impl SessionStore for Twins {
     ) -> Answer<'_, Result<Vec<(SessionKey, SessionRow)>, StoreError>> {
         self.next().sessions_of(account, now)
     }
-    fn remove_sessions_of(&self, account: AccountKey) -> Answer<'_, Result<u64, StoreError>> {
-        self.next().remove_sessions_of(account)
+    fn remove_sessions_of(
+        &self,
+        account: AccountKey,
+        except: Option<SessionKey>,
+    ) -> Answer<'_, Result<u64, StoreError>> {
+        self.next().remove_sessions_of(account, except)
+    }
+    fn sessions_after(
+        &self,
+        after: Option<SessionKey>,
+        now: Timestamp,
+        most: usize,
+    ) -> Answer<'_, Result<Vec<(SessionKey, SessionRow)>, StoreError>> {
+        self.next().sessions_after(after, now, most)
+    }
+    fn drop_grant(
+        &self,
+        account: AccountKey,
+        now: Timestamp,
+        seen_after: Timestamp,
+    ) -> Answer<'_, Result<bool, StoreError>> {
+        self.next().drop_grant(account, now, seen_after)
     }
     fn grant(&self, account: AccountKey) -> Answer<'_, Result<Option<GrantRow>, StoreError>> {
         self.next().grant(account)

@@ -1,0 +1,186 @@
+//! The end of sessions: one word for each way, the same in the log and in the operator's list, and the one place where
+//! ends are made.
+
+use tracing::{error, info};
+
+use crate::base::account::AccountKey;
+use crate::gate::keep;
+use crate::gate::keeper::ForgeKeeper;
+use crate::session::id::SessionKey;
+use crate::session::store::StoreError;
+
+/// Why a session is over, or counts no more. Each stands in the log as `reason`, beside the session's eight digits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct End(&'static str);
+
+macro_rules! ends {
+    ($($(#[$words:meta])+ $name:ident $code:literal)*) => {
+        $($(#[$words])+ pub const $name: End = End($code);)*
+        /// All of them, as the documents list them.
+        pub const ALL: &[End] = &[$($name),*];
+    };
+}
+
+ends! {
+    /// The visitor signed out in this browser.
+    SIGNED_OUT "signed_out_here"
+    /// The visitor signed out in all browsers.
+    SIGNED_OUT_EVERYWHERE "signed_out_everywhere"
+    /// The visitor ended it from the list of his sessions.
+    ENDED_BY_OWNER "ended_by_owner"
+    /// The same browser signed in again.
+    REPLACED "replaced"
+    /// Nobody used it for as long as `session.idle`.
+    UNUSED "unused"
+    /// It came to its absolute end while somebody used it.
+    TOO_OLD "too_old"
+    /// A cookie came whose session the store does not know.
+    UNKNOWN "unknown_session"
+    /// The session is another origin's.
+    ELSEWHERE "made_at_another_origin"
+    /// What the store holds cannot be opened.
+    UNREADABLE "unreadable"
+    /// The account's tokens are not in the store, or cannot be opened.
+    NO_GRANT "no_grant"
+    /// The forge does not renew the account's tokens any more.
+    GRANT_ENDED "grant_ended"
+}
+
+impl End {
+    /// The code: lower case, underscores.
+    pub const fn code(self) -> &'static str {
+        self.0
+    }
+}
+
+/// Tells the log why a session is over, or why a cookie opens nothing.
+pub(super) fn tell(key: SessionKey, end: End) {
+    if matches!(end, SIGNED_OUT | SIGNED_OUT_EVERYWHERE | ENDED_BY_OWNER) {
+        info!(session = %key, reason = end.code(), "signed out");
+    } else {
+        info!(session = %key, reason = end.code(), "a session counts no more");
+    }
+}
+
+impl ForgeKeeper {
+    /// Ends a session here and in the store, and what its account has no more use for; says whether the store took it.
+    /// Here it counts no more either way.
+    pub(super) async fn end(&self, key: SessionKey, end: End) -> bool {
+        // Before it is marked, which hides it.
+        let owner = self.owner(key).await;
+        self.shared.near.end(key);
+        let removed = self.shared.vault.remove_session(key).await;
+        self.ended(&[key], owner, removed.map(u64::from), end).await.is_ok()
+    }
+
+    /// Ends sessions of one account for somebody who is told whether that worked: either the store takes it, or nothing has
+    /// happened, and he can try again. What somebody else has ended meanwhile stays so. Says how many ended.
+    pub(super) async fn end_all(
+        &self,
+        keys: &[SessionKey],
+        owner: Option<AccountKey>,
+        removing: impl Future<Output = Result<u64, StoreError>>,
+        end: End,
+    ) -> Result<u64, StoreError> {
+        let marked: Vec<SessionKey> = keys.iter().copied().filter(|key| self.shared.near.end(*key)).collect();
+        let ended = self.ended(keys, owner, removing.await, end).await;
+        if ended.is_err() {
+            for key in marked {
+                self.shared.near.revive(key);
+            }
+        }
+        ended
+    }
+
+    async fn ended(
+        &self,
+        keys: &[SessionKey],
+        owner: Option<AccountKey>,
+        removed: Result<u64, StoreError>,
+        end: End,
+    ) -> Result<u64, StoreError> {
+        match &removed {
+            Ok(_) => {
+                for key in keys {
+                    tell(*key, end);
+                }
+                if let Some(owner) = owner {
+                    self.drop_unused(owner).await;
+                }
+            }
+            Err(failed) => {
+                for key in keys {
+                    error!(session = %key, error = %failed, "a session could not be ended in the store");
+                }
+            }
+        }
+        removed
+    }
+
+    /// Drops an account's tokens if no session is left that needs them.
+    pub(super) async fn drop_unused(&self, account: AccountKey) {
+        keep::drop_unused(&self.shared, account, self.terms.settings.session.idle).await;
+    }
+
+    /// Whose a session is, as far as that can be known.
+    pub(super) async fn owner(&self, key: SessionKey) -> Option<AccountKey> {
+        self.known(key).await.ok().flatten().map(|known| known.session.account)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::base::clock::Clock as _;
+    use crate::forge::api::Introspection;
+    use crate::gate::lab::{Lab, SCOPE, account};
+
+    /// Holds: R3, R11.
+    #[tokio::test(start_paused = true)]
+    async fn a_sign_in_keeps_its_tokens_though_the_last_other_session_ends_meanwhile() {
+        let lab = Arc::new(Lab::with_grant().await);
+        let leaving = Arc::clone(&lab);
+        lab.forge.introspects(async move {
+            let (vault, owner) = (&leaving.shared().vault, account().key());
+            assert_eq!(vault.remove_sessions_of(owner, None).await.unwrap(), 1);
+            leaving.keeper.drop_unused(owner).await;
+            assert!(vault.grant(&account()).await.unwrap().live().is_none(), "nobody needs it");
+            Ok(Introspection::Active { scope: SCOPE.to_owned() })
+        });
+        let opened = lab.exchange(2).await.unwrap();
+        assert_eq!(lab.stored().await.access.expose(), "access-2");
+        assert_eq!(opened.known.account.grant.access.expose(), "access-2");
+    }
+
+    /// Holds: R11, R12.
+    #[tokio::test(start_paused = true)]
+    async fn a_version_is_never_given_again_after_tokens_were_dropped() {
+        let lab = Lab::new();
+        let first = lab.exchange(1).await.unwrap().known;
+        let late = lab.stored().await;
+        assert!(lab.keeper.end(first.session.key, SIGNED_OUT).await);
+        assert!(lab.shared().near.account(account().key()).is_none(), "nor is anything kept here");
+        lab.clock.advance(std::time::Duration::from_secs(1));
+        lab.exchange(2).await.unwrap();
+        let stored = lab.stored().await;
+        assert!(stored.version > late.version);
+        // Who read the old grant and comes late writes over nothing.
+        let version = late.version + 1;
+        let late = crate::session::record::GrantRecord { version, ..late };
+        let until = lab.clock.now().plus(std::time::Duration::from_hours(1));
+        let swapped = lab.shared().vault.swap_grant(&late, until).await.unwrap();
+        assert_eq!(swapped, crate::session::store::Swap::Stale);
+        assert_eq!(lab.stored().await.access.expose(), "access-2");
+    }
+
+    #[test]
+    fn a_code_is_given_once_and_is_plain() {
+        for (at, end) in ALL.iter().enumerate() {
+            let code = end.code();
+            assert!(code.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_'), "{code}");
+            assert!(ALL.iter().skip(at + 1).all(|other| other != end), "{code}");
+        }
+    }
+}
