@@ -83,6 +83,20 @@ impl Group {
     }
 }
 
+/// Whether the forge lets an account act, as its API says (docs/FORGEJO.md 3.3).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Standing {
+    /// It may act.
+    #[default]
+    Good,
+    /// It is suspended, or not active.
+    Suspended,
+    /// It must change its password at the forge first.
+    MustChangePassword,
+    /// It may not act for another reason, such as a second factor that the forge wants set up.
+    Refused,
+}
+
 /// What the forge says of a user at this moment. Everything but the id can change hands.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Identity {

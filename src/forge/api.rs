@@ -4,7 +4,7 @@ use std::fmt::Debug;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::base::account::Identity;
+use crate::base::account::{Group, Identity, Standing};
 use crate::base::port::Answer;
 use crate::base::secret::{AuthCode, IdToken, Nonce, PkceVerifier, RefreshToken, State};
 use crate::forge::error::ForgeError;
@@ -50,6 +50,21 @@ pub enum Introspection {
     Inactive,
 }
 
+/// Who somebody is at this moment, by userinfo (docs/FORGEJO.md 1.8). It does not say whether the address is verified.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Profile {
+    /// The forge's user id as decimal text.
+    pub sub: String,
+    /// The login name.
+    pub login: String,
+    /// The display name.
+    pub name: Option<String>,
+    /// The e-mail address.
+    pub email: Option<String>,
+    /// Organizations and teams; none unless the grant has the scope `groups`.
+    pub groups: Vec<Group>,
+}
+
 /// What the gate asks of a forge. Futures are cancel safe in memory, but a `redeem` or `refresh` that was sent may have
 /// taken effect at the forge: callers run them in tasks that nobody cancels.
 pub trait ForgeOauth: Debug + Send + Sync + 'static {
@@ -80,4 +95,9 @@ pub trait ForgeOauth: Debug + Send + Sync + 'static {
     ) -> Answer<'a, Result<Identity, ForgeError>>;
     /// Asks what a token is good for.
     fn introspect<'a>(&'a self, token: &'a ForgeToken) -> Answer<'a, Result<Introspection, ForgeError>>;
+    /// Asks, with an account's own access token, whether the account may act. [`ForgeError::Unauthorized`]: the token is
+    /// dead, which says nothing about the account; every other error says nothing at all.
+    fn standing<'a>(&'a self, token: &'a ForgeToken) -> Answer<'a, Result<Standing, ForgeError>>;
+    /// Asks, with an account's own access token, who that is now. Errors as for `standing`.
+    fn profile<'a>(&'a self, token: &'a ForgeToken) -> Answer<'a, Result<Profile, ForgeError>>;
 }

@@ -43,6 +43,8 @@ pub(crate) struct Document {
     pub(crate) keys: Url,
     /// For us: what a token is good for.
     pub(crate) introspect: Url,
+    /// For us: who a token's owner is.
+    pub(crate) userinfo: Url,
 }
 
 #[derive(Deserialize)]
@@ -52,6 +54,7 @@ struct Raw {
     token_endpoint: String,
     jwks_uri: String,
     introspection_endpoint: String,
+    userinfo_endpoint: Option<String>,
     #[serde(default)]
     id_token_signing_alg_values_supported: Value,
     #[serde(default)]
@@ -61,8 +64,18 @@ struct Raw {
 impl Addresses {
     /// Where the discovery document is read.
     pub(crate) fn well_known(&self) -> Url {
+        self.below("/.well-known/openid-configuration")
+    }
+
+    /// The endpoint of the forge's API that needs no scope (docs/FORGEJO.md 2.3).
+    pub(crate) fn version(&self) -> Url {
+        self.below("/api/v1/version")
+    }
+
+    /// A path of the forge's, where we call it.
+    fn below(&self, path: &str) -> Url {
         let mut url = self.internal.as_ref().unwrap_or(&self.public).clone();
-        let path = format!("{}/.well-known/openid-configuration", base_path(&url));
+        let path = format!("{}{path}", base_path(&url));
         url.set_path(&path);
         url
     }
@@ -88,6 +101,11 @@ impl Addresses {
             keys: self.called(&self.endpoint("the key set", &raw.jwks_uri)?),
             introspect: self
                 .called(&self.endpoint("the introspection endpoint", &raw.introspection_endpoint)?),
+            userinfo: match &raw.userinfo_endpoint {
+                Some(userinfo) => self.called(&self.endpoint("userinfo", userinfo)?),
+                // Recommended, not required (OpenID Connect Discovery §3): Forgejo's place (docs/FORGEJO.md 1).
+                None => self.below("/login/oauth/userinfo"),
+            },
         })
     }
 

@@ -12,6 +12,7 @@ mod discovery;
 mod id_token;
 mod introspect;
 mod keys;
+mod standing;
 mod token;
 
 #[cfg(any(feature = "demo", feature = "test-support"))]

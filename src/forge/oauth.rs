@@ -8,11 +8,11 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use url::Url;
 
-use crate::base::account::Identity;
+use crate::base::account::{Identity, Standing};
 use crate::base::clock::Clock;
 use crate::base::port::Answer;
 use crate::base::secret::{AuthCode, ClientSecret, IdToken, Nonce, PkceVerifier, RefreshToken};
-use crate::forge::api::{Authorization, ForgeOauth, Introspection, TokenSet};
+use crate::forge::api::{Authorization, ForgeOauth, Introspection, Profile, TokenSet};
 use crate::forge::cached::Cached;
 use crate::forge::discovery::{Addresses, Document};
 use crate::forge::error::{ForgeError, IdTokenFault};
@@ -20,6 +20,7 @@ use crate::forge::http::{BadSettings, Settings, Transport};
 use crate::forge::id_token::{self, Expected, Header};
 use crate::forge::introspect;
 use crate::forge::keys::KeySet;
+use crate::forge::standing;
 use crate::forge::token::TokenEndpoint;
 use crate::wire::ForgeToken;
 
@@ -172,6 +173,21 @@ impl ForgeOauth for HttpForge {
             let question =
                 introspect::question(&document.introspect, &self.client_id, &self.client_secret, token)?;
             introspect::answer(&self.transport.send(question).await?, &self.client_id)
+        })
+    }
+
+    fn standing<'a>(&'a self, token: &'a ForgeToken) -> Answer<'a, Result<Standing, ForgeError>> {
+        Box::pin(async move {
+            let question = standing::question(&self.addresses.version(), token)?;
+            standing::standing(&self.transport.send(question).await?)
+        })
+    }
+
+    fn profile<'a>(&'a self, token: &'a ForgeToken) -> Answer<'a, Result<Profile, ForgeError>> {
+        Box::pin(async move {
+            let document = self.document().await?;
+            let question = standing::question(&document.userinfo, token)?;
+            standing::profile(&self.transport.send(question).await?)
         })
     }
 }

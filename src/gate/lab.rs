@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use tokio::runtime::Handle;
 
-use crate::base::account::{Account, AccountKey, Identity, UserId};
+use crate::base::account::{Account, AccountKey, Identity, Standing, UserId};
 use crate::base::clock::{Clock as _, ManualClock, Timestamp};
 use crate::base::entropy::OsEntropy;
 use crate::base::path::RouteTable;
@@ -17,7 +17,7 @@ use crate::base::peer::TrustedPeers;
 use crate::base::port::Answer;
 use crate::base::seal::{KeyRing, SealKey};
 use crate::base::secret::{AuthCode, IdToken, Nonce, PkceVerifier, RefreshToken};
-use crate::forge::api::{Authorization, ForgeOauth, Introspection, TokenSet};
+use crate::forge::api::{Authorization, ForgeOauth, Introspection, Profile, TokenSet};
 use crate::forge::error::{ForgeError, OauthCode};
 use crate::gate::exchange::{self, Failed, Opened};
 use crate::gate::flow::Flow;
@@ -40,6 +40,10 @@ type Step<T> = Answer<'static, Result<T, ForgeError>>;
 pub(super) struct Script {
     refreshes: Mutex<VecDeque<Step<TokenSet>>>,
     introspections: Mutex<VecDeque<Step<Introspection>>>,
+    standings: Mutex<VecDeque<Step<Standing>>>,
+    profiles: Mutex<VecDeque<Step<Profile>>>,
+    /// The access tokens that were asked about.
+    pub looked: Mutex<Vec<String>>,
     /// Held up before an id_token is checked.
     verifying: Mutex<Option<Step<()>>>,
     /// What a code is exchanged for.
@@ -66,6 +70,14 @@ impl Script {
         step: impl Future<Output = Result<Introspection, ForgeError>> + Send + 'static,
     ) {
         self.introspections.lock().unwrap().push_back(Box::pin(step));
+    }
+
+    pub(super) fn stands(&self, step: impl Future<Output = Result<Standing, ForgeError>> + Send + 'static) {
+        self.standings.lock().unwrap().push_back(Box::pin(step));
+    }
+
+    pub(super) fn is(&self, step: impl Future<Output = Result<Profile, ForgeError>> + Send + 'static) {
+        self.profiles.lock().unwrap().push_back(Box::pin(step));
     }
 
     pub(super) fn verifies_after(&self, step: impl Future<Output = ()> + Send + 'static) {
@@ -130,6 +142,17 @@ impl ForgeOauth for Script {
     fn introspect<'a>(&'a self, _: &'a ForgeToken) -> Answer<'a, Result<Introspection, ForgeError>> {
         let step = self.introspections.lock().unwrap().pop_front();
         step.unwrap_or_else(|| Box::pin(async { Ok(Introspection::Active { scope: SCOPE.to_owned() }) }))
+    }
+
+    fn standing<'a>(&'a self, token: &'a ForgeToken) -> Answer<'a, Result<Standing, ForgeError>> {
+        self.looked.lock().unwrap().push(token.expose().to_owned());
+        let step = self.standings.lock().unwrap().pop_front();
+        step.unwrap_or_else(|| Box::pin(async { Ok(Standing::Good) }))
+    }
+
+    fn profile<'a>(&'a self, _: &'a ForgeToken) -> Answer<'a, Result<Profile, ForgeError>> {
+        let step = self.profiles.lock().unwrap().pop_front();
+        step.unwrap_or_else(|| Box::pin(async { Ok(profile()) }))
     }
 }
 
@@ -199,6 +222,12 @@ pub(super) fn set(number: u32) -> TokenSet {
 
 pub(super) fn account() -> Account {
     Account { issuer: ISSUER.into(), client_id: "vm".into(), sub: UserId("7".into()) }
+}
+
+/// Who the account is, as userinfo says it.
+pub(super) fn profile() -> Profile {
+    let (sub, login) = ("7".to_owned(), "alice".to_owned());
+    Profile { sub, login, name: None, email: None, groups: Vec::new() }
 }
 
 fn identity() -> Identity {
