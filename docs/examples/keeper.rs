@@ -80,6 +80,7 @@ impl SignIn {
             session: SessionSettings {
                 idle: Duration::from_hours(24),
                 absolute: Duration::from_hours(24 * 30),
+                recheck: Duration::from_mins(5),
             },
             min_ttl: Duration::from_mins(1),
             wait: Duration::from_secs(5),

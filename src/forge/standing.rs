@@ -142,7 +142,8 @@ mod tests {
         assert_eq!(check(200, r#"{"version":"15.0.3+gitea-1.22.0"}"#).unwrap(), Standing::Good);
         let dead = r#"{"message":"user does not exist [uid: 0, name: ]","url":"https://h/api/swagger"}"#;
         assert!(matches!(check(401, dead), Err(ForgeError::Unauthorized)));
-        let missing_scope = r#"{"message":"token does not have at least one of required scope(s)","url":"x"}"#;
+        let missing_scope =
+            r#"{"message":"token does not have at least one of required scope(s)","url":"x"}"#;
         for (status, kind, body) in [
             (403, JSON, missing_scope),
             (403, JSON, r#"{"message":"Only signed in user is allowed to call APIs."}"#),
@@ -168,7 +169,10 @@ mod tests {
     fn userinfo_says_who_somebody_is_now_and_a_page_says_nothing() {
         let body = r#"{"sub":"7","name":"","preferred_username":"ada","email":"a@h","groups":["acme","acme:ops",":x",3]}"#;
         let said = profile(&response(200, JSON, body)).unwrap();
-        assert_eq!((&*said.sub, &*said.login, said.name, said.email.as_deref()), ("7", "ada", None, Some("a@h")));
+        assert_eq!(
+            (&*said.sub, &*said.login, said.name, said.email.as_deref()),
+            ("7", "ada", None, Some("a@h"))
+        );
         assert_eq!(said.groups.len(), 2);
         let none = profile(&response(200, JSON, r#"{"sub":"7","preferred_username":"ada"}"#)).unwrap();
         assert!(none.groups.is_empty());

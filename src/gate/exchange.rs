@@ -13,6 +13,7 @@ use crate::gate::keep::{self, NewSet, Source};
 use crate::gate::keeper::Shared;
 use crate::gate::near::{Known, NearAccount, NearSession};
 use crate::gate::renew::{Law, note, save_behind};
+use crate::gate::round;
 use crate::gate::scope;
 use crate::session::id::SessionId;
 use crate::session::record::SessionRecord;
@@ -134,9 +135,14 @@ pub(super) async fn run(
         shared.near.forget_account(key);
     }
     // Not noted before its scope is known: until then the account's other sessions go on with what they had.
-    let judged = scope::judge(shared, &kept.grant, &terms.asked_scope, terms.law).await?;
+    let (judged, learnt) = tokio::join!(
+        scope::introspect(shared, &kept.grant, &terms.asked_scope),
+        round::at_sign_in(shared, &kept.grant),
+    );
+    let learn = |stored| learnt.put_on(judged.put_on(stored));
     // None: the account's last other session was signed out meanwhile, and its tokens with it.
-    let grant = judged.unwrap_or(kept.grant);
+    let stored = keep::amend_same(shared, terms.law, &kept.grant, learn).await?;
+    let grant = stored.unwrap_or_else(|| learn(kept.grant));
     if let Err(refused) = ours {
         // The account's other sessions, if there still are any, go on with the new set, and know at once what it may do.
         note(shared, grant);

@@ -2,6 +2,7 @@
 
 use http::HeaderValue;
 
+use crate::base::account::Standing;
 use crate::base::clock::Timestamp;
 use crate::base::path::PathForm;
 use crate::gate::near::Known;
@@ -21,6 +22,8 @@ pub(super) enum Judgement {
     Renew,
     /// Signed in, and not allowed here.
     Forbidden,
+    /// Signed in, and the forge does not let the account act.
+    Barred(Standing),
     /// The session counts no more: ended, or its grant is dead.
     SignIn,
     /// A live token is wanted and cannot be had, and the operator wants that to be a 503.
@@ -51,6 +54,14 @@ pub(super) fn judge(
     let grant = &account.grant;
     if session.has_ended(now, settings.session.idle) || grant.dead {
         return Judgement::SignIn;
+    }
+    if grant.standing != Standing::Good {
+        // Where nobody needs to sign in, they are nobody.
+        return if route.public {
+            Judgement::Pass(Injection::default(), Behind::Nothing)
+        } else {
+            Judgement::Barred(grant.standing)
+        };
     }
     let who = &grant.identity;
     if !route.public && !rules::may_pass(&settings.routes, route, form, &settings.allow, who) {

@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep};
 use tracing::{debug, error, warn};
 
-use crate::base::account::{Account, AccountKey, Identity};
+use crate::base::account::{Account, AccountKey, Identity, Standing};
 use crate::base::clock::Timestamp;
 use crate::base::secret::{RefreshToken, same};
 use crate::gate::keeper::Shared;
@@ -176,6 +176,8 @@ async fn save_sign_in(
             scope: String::new(),
             verdict: ScopeVerdict::Unknown,
             asked_at: set.obtained_at,
+            standing: stored.as_ref().map_or(Standing::Good, |stored| stored.standing),
+            checked_at: stored.as_ref().map_or(Timestamp::default(), |stored| stored.checked_at),
             noticed: stored.and_then(|stored| stored.noticed),
         };
         if write(shared, law, &grant, absent).await? == Swap::Done {

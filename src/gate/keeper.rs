@@ -8,6 +8,7 @@ use http::request::Parts;
 use http::{HeaderValue, header};
 use moka::sync::Cache;
 use tokio::runtime::Handle;
+use tokio::time::Instant;
 use tracing::{debug, error, warn};
 
 use crate::base::account::AccountKey;
@@ -28,7 +29,9 @@ use crate::gate::judge::{Behind, Judgement, judge};
 use crate::gate::near::{Known, Look, Near};
 use crate::gate::own::Own;
 use crate::gate::reason::{self, Reason};
+use crate::gate::recheck::{Due, Failing};
 use crate::gate::renew::{self, Law, Renewal};
+use crate::gate::round::{self, Round};
 use crate::gate::rules;
 use crate::gate::scope;
 use crate::gate::settings::Settings;
@@ -45,6 +48,9 @@ use crate::wire::scrub::{OwnCookie, ScrubRules, Scrubbed, SessionCookie};
 
 /// How often the use of a session is noted in the store at most.
 const TOUCH: Duration = Duration::from_mins(1);
+
+/// How long it is remembered that the forge told nothing of an account.
+const FAILING: Duration = Duration::from_mins(10);
 
 /// What a keeper works with.
 #[derive(Debug)]
@@ -82,6 +88,9 @@ pub(super) struct Shared {
     pub asks: Flights<AccountKey, ()>,
     /// Accounts whose scope was asked for a moment ago, and when.
     pub asked: Cache<AccountKey, Timestamp>,
+    pub rounds: Flights<AccountKey, Round>,
+    /// Accounts of which the forge told nothing when it was asked last.
+    pub failing: Cache<AccountKey, Failing>,
     /// Token sets that are not stored yet.
     pub unsaved: Unsaved,
     /// Exchanges that have not come so far yet.
@@ -120,6 +129,8 @@ impl ForgeKeeper {
             rests: rests(),
             asks: Flights::default(),
             asked: rests(),
+            rounds: Flights::default(),
+            failing: Cache::builder().max_capacity(100_000).time_to_live(FAILING).build(),
             unsaved: Unsaved::default(),
             under_way: Exchanges::default(),
         };
@@ -264,10 +275,13 @@ impl Gatekeeper for ForgeKeeper {
             if look_again {
                 drop(self.load(key));
             }
-            let judgement = judge(&terms.settings, route, form, &known, at, false);
-            if let Judgement::Pass(injection, behind) = judgement {
-                self.behind(&known, behind, at);
-                asked.signed_in = true;
+            let due = self.is_due(&known, asked.reader, at);
+            if due != Due::First
+                && let Judgement::Pass(injection, behind) =
+                    judge(&terms.settings, route, form, &known, at, false)
+            {
+                self.behind(&known, behind, due, at);
+                asked.signed_in = injection.visitor.is_some();
                 return Decision::Now(Verdict::Pass(Injection { forwarded, ..injection }));
             }
         }
@@ -324,18 +338,19 @@ impl ForgeKeeper {
         let Some(route) = self.terms.settings.routes.find(&ticket.path) else {
             return refused(reason::NO_ROUTE, Offer::default(), &ticket.asked);
         };
-        let known = match self.known(key).await {
+        let settings = &self.terms.settings;
+        // All that a request waits for together.
+        let until = Instant::now() + settings.wait;
+        let (mut known, due) = match self.looked_at(key, ticket.asked.reader, until).await {
             Ok(Some(known)) => known,
             Ok(None) => return self.unknown_session(ticket).await,
             Err(()) => return refused(reason::STORE_UNAVAILABLE, Offer::default(), &ticket.asked),
         };
-        let settings = &self.terms.settings;
         let at = self.shared.clock.now();
         let mut judgement = judge(settings, route, ticket.form, &known, at, false);
-        let mut known = known;
         if matches!(judgement, Judgement::Renew) {
             if let Some(flight) = renew::start(&self.shared, known.session.owner(), self.law()) {
-                drop(tokio::time::timeout(settings.wait, flight.landed()).await);
+                drop(tokio::time::timeout_at(until, flight.landed()).await);
             }
             // What was known before the wait may be over by now: signed out, or too old to count.
             known = match self.known(key).await {
@@ -347,9 +362,10 @@ impl ForgeKeeper {
         }
         match judgement {
             Judgement::Pass(injection, behind) => {
-                self.behind(&known, behind, at);
+                self.behind(&known, behind, due, at);
                 Verdict::Pass(Injection { forwarded: ticket.forwarded, ..injection })
             }
+            Judgement::Barred(standing) => Verdict::Answer(Box::new(self.barred(standing, &known, &ticket))),
             Judgement::Forbidden => {
                 let who = known.account.grant.identity.login.clone();
                 let offer =
@@ -384,8 +400,11 @@ impl ForgeKeeper {
     }
 
     /// Work that a passing request starts and does not wait for.
-    fn behind(&self, known: &Known, behind: Behind, at: Timestamp) {
+    fn behind(&self, known: &Known, behind: Behind, due: Due, at: Timestamp) {
         let shared = &self.shared;
+        if due == Due::Behind {
+            drop(round::start(shared, &known.account.grant, self.law()));
+        }
         // Of a session that idles out sooner than that, each quarter of its idle life.
         let interval = TOUCH.min(self.terms.settings.session.idle / 4);
         if known.session.is_due_for_touch(at, interval) {

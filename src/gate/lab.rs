@@ -293,6 +293,8 @@ impl Lab {
             verdict: ScopeVerdict::Exact,
             asked_at: now,
             noticed: None,
+            standing: Standing::Good,
+            checked_at: now,
         }
     }
 
@@ -350,7 +352,7 @@ fn settings() -> Settings {
         forge_token_pass_through: true,
         allow: Vec::new(),
         routes: RouteTable::new([]),
-        session: SessionSettings { idle: HOUR * 24, absolute: HOUR * 24 },
+        session: SessionSettings { idle: HOUR * 24, absolute: HOUR * 24, recheck: Duration::from_mins(5) },
         min_ttl: Duration::from_mins(1),
         wait: Duration::from_secs(5),
         forge_timeout: Duration::from_secs(10),

@@ -17,6 +17,7 @@ pub mod return_path;
 pub mod settings;
 pub mod verdict;
 
+mod barred;
 mod browser;
 mod exchange;
 mod flight;
@@ -27,7 +28,9 @@ mod near;
 mod own;
 mod pages;
 mod reader;
+mod recheck;
 mod renew;
+mod round;
 mod rules;
 mod scope;
 mod sessions;

@@ -3,7 +3,9 @@
 use http::Method;
 use http::header::HeaderMap;
 use serde_json::json;
+use tokio::time::Instant;
 
+use crate::base::account::Standing;
 use crate::gate::answer::{self, Offer};
 use crate::gate::end;
 use crate::gate::keeper::{ForgeKeeper, Ticket};
@@ -130,10 +132,11 @@ impl ForgeKeeper {
     }
 
     async fn whoami(&self, ticket: &Ticket) -> Answer {
+        let until = Instant::now() + self.terms.settings.wait;
         let known = match ticket.session {
             None => None,
-            Some(key) => match self.known(key).await {
-                Ok(known) => known,
+            Some(key) => match self.looked_at(key, ticket.asked.reader, until).await {
+                Ok(known) => known.map(|(known, _)| known),
                 Err(()) => return answer::refuse(reason::STORE_UNAVAILABLE, Offer::default(), &ticket.asked),
             },
         };
@@ -146,7 +149,10 @@ impl ForgeKeeper {
             let offer = Offer { actions: self.sign_in_actions("/"), login_url, ..Offer::default() };
             return answer::refuse(reason::SIGN_IN_REQUIRED, offer, &ticket.asked);
         };
-        answer::document(&self.description(&known), &ticket.asked)
+        match known.account.grant.standing {
+            Standing::Good => answer::document(&self.description(&known), &ticket.asked),
+            standing => self.barred(standing, &known, ticket),
+        }
     }
 
     /// What a visitor may know of himself: never a token.

@@ -19,14 +19,15 @@ use crate::gate::near::NearAccount;
 use crate::gate::unsaved::Held;
 use crate::session::record::{Freshness, GrantRecord};
 use crate::session::store::StoreError;
+use crate::wire::ForgeToken;
 
 /// How often one looks whether another holder of the lease, or an exchange under way, is through.
-const POLL: Duration = Duration::from_millis(100);
+pub(super) const POLL: Duration = Duration::from_millis(100);
 /// How long a refresh token that the forge calls spent stays a mere suspect: another process may be about to store what a
 /// sign-in there has brought. Exchanges in this process are known, and waited for to their end.
 const SUSPECT: Duration = Duration::from_secs(1);
 /// How soon a renewal that failed for the moment is tried again, at the earliest.
-const TRY_AGAIN: Duration = Duration::from_secs(10);
+pub(super) const TRY_AGAIN: Duration = Duration::from_secs(10);
 
 /// What the configuration says about renewals.
 #[derive(Clone, Copy, Debug)]
@@ -63,13 +64,32 @@ pub(super) enum Renewal {
 
 /// Joins or starts the renewal of an account. None: it failed a moment ago and is not tried again yet.
 pub(super) fn start(shared: &Arc<Shared>, account: &Account, law: Law) -> Option<Flight<Renewal>> {
+    fly(shared, account, law, None)
+}
+
+/// The same for an access token that somebody calls dead before its time: renewed while it still is the stored one.
+pub(super) fn force(
+    shared: &Arc<Shared>,
+    account: &Account,
+    law: Law,
+    refused: ForgeToken,
+) -> Option<Flight<Renewal>> {
+    fly(shared, account, law, Some(refused))
+}
+
+fn fly(
+    shared: &Arc<Shared>,
+    account: &Account,
+    law: Law,
+    refused: Option<ForgeToken>,
+) -> Option<Flight<Renewal>> {
     let (now, key) = (shared.clock.now(), account.key());
     if rests(shared, key, now) {
         return None;
     }
     let (work, account) = (Arc::clone(shared), account.clone());
     Some(shared.renewals.join(&shared.tasks, key, move || async move {
-        let renewal = renew(&work, &account, law).await.unwrap_or_else(|failed| {
+        let renewal = renew(&work, &account, law, refused.as_ref()).await.unwrap_or_else(|failed| {
             warn!(account = %key, error = %failed, "the session store failed during a renewal");
             Renewal::NotNow
         });
@@ -88,7 +108,12 @@ pub(super) fn rests(shared: &Shared, account: AccountKey, now: Timestamp) -> boo
     shared.rests.get(&account).is_some_and(|until| now < until)
 }
 
-async fn renew(shared: &Shared, account: &Account, law: Law) -> Result<Renewal, StoreError> {
+async fn renew(
+    shared: &Shared,
+    account: &Account,
+    law: Law,
+    refused: Option<&ForgeToken>,
+) -> Result<Renewal, StoreError> {
     let patience = Instant::now() + law.wait;
     // What a flight before this one could not store comes first: the forge takes the stored refresh token no more.
     if let Some(held) = shared.unsaved.of(account.key()) {
@@ -98,14 +123,14 @@ async fn renew(shared: &Shared, account: &Account, law: Law) -> Result<Renewal, 
     loop {
         let until = Instant::now() + law.lease;
         if let Some(lease) = shared.vault.lease(account, shared.clock.now(), law.lease).await? {
-            let renewal = under_lease(shared, account, law, until).await;
+            let renewal = under_lease(shared, account, law, refused, until).await;
             // A lease that cannot be given back lapses by itself.
             drop(shared.vault.release(lease).await);
             return renewal;
         }
         let Some(grant) = keep::read(shared, account).await? else { return Ok(Renewal::Settled) };
         let changed = seen.as_ref().is_some_and(|seen| !same(seen.access.expose(), grant.access.expose()));
-        if changed || is_settled(&grant, shared, law) {
+        if changed || is_settled(&grant, shared, law, refused) {
             note(shared, grant);
             return Ok(Renewal::Settled);
         }
@@ -117,18 +142,20 @@ async fn renew(shared: &Shared, account: &Account, law: Law) -> Result<Renewal, 
     }
 }
 
-fn is_settled(grant: &GrantRecord, shared: &Shared, law: Law) -> bool {
-    grant.dead || grant.freshness(shared.clock.now(), law.min_ttl) == Freshness::Fresh
+fn is_settled(grant: &GrantRecord, shared: &Shared, law: Law, refused: Option<&ForgeToken>) -> bool {
+    let is_refused = refused.is_some_and(|refused| same(refused.expose(), grant.access.expose()));
+    grant.dead || !is_refused && grant.freshness(shared.clock.now(), law.min_ttl) == Freshness::Fresh
 }
 
 async fn under_lease(
     shared: &Shared,
     account: &Account,
     law: Law,
+    refused: Option<&ForgeToken>,
     until: Instant,
 ) -> Result<Renewal, StoreError> {
     let Some(grant) = keep::read(shared, account).await? else { return Ok(Renewal::Settled) };
-    if is_settled(&grant, shared, law) {
+    if is_settled(&grant, shared, law, refused) {
         note(shared, grant);
         return Ok(Renewal::Settled);
     }

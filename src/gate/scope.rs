@@ -61,6 +61,28 @@ pub(super) async fn judge(
     asked: &str,
     law: Law,
 ) -> Result<Option<GrantRecord>, StoreError> {
+    let judged = introspect(shared, grant, asked).await;
+    keep::amend_same(shared, law, grant, |stored| judged.put_on(stored)).await
+}
+
+/// What introspection says of a grant's scope.
+#[derive(Debug)]
+pub(super) struct Judged {
+    verdict: ScopeVerdict,
+    scope: String,
+    asked_at: Timestamp,
+}
+
+impl Judged {
+    /// The grant with that.
+    pub(super) fn put_on(&self, stored: GrantRecord) -> GrantRecord {
+        let (verdict, scope) = (self.verdict.clone(), self.scope.clone());
+        GrantRecord { verdict, scope, asked_at: self.asked_at, ..stored }
+    }
+}
+
+/// Asks the forge what a grant's token may do, and tells what that means.
+pub(super) async fn introspect(shared: &Shared, grant: &GrantRecord, asked: &str) -> Judged {
     let (verdict, scope) = match shared.forge.introspect(&grant.access).await {
         Ok(Introspection::Active { scope }) => {
             let verdict = match scope::compare(asked, &scope) {
@@ -82,12 +104,5 @@ pub(super) async fn judge(
         }
     };
     info!(account = %grant.account.key(), verdict = ?verdict, scope = %scope, asked = %asked, "scope of a grant");
-    let asked_at = shared.clock.now();
-    let judged = |stored: GrantRecord| GrantRecord {
-        verdict: verdict.clone(),
-        scope: scope.clone(),
-        asked_at,
-        ..stored
-    };
-    keep::amend_same(shared, law, grant, judged).await
+    Judged { verdict, scope, asked_at: shared.clock.now() }
 }

@@ -62,6 +62,9 @@ pub struct SessionSettings {
     pub idle: Duration,
     /// A session ends so long after its sign-in, whatever happens.
     pub absolute: Duration,
+    /// How long what the forge said of an account counts, 5 minutes by default: whoever is suspended there loses access
+    /// here by then. The forge is asked at most once in this time for each account that is in use.
+    pub recheck: Duration,
 }
 
 /// A live token is wanted and cannot be had for now.

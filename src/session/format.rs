@@ -9,7 +9,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
-use crate::base::account::{Account, Identity};
+use crate::base::account::{Account, Identity, Standing};
 use crate::base::clock::Timestamp;
 use crate::base::secret::RefreshToken;
 use crate::session::record::{GrantRecord, ScopeVerdict, SessionRecord};
@@ -63,6 +63,21 @@ struct GrantText<'a> {
     asked_at_ms: u64,
     #[serde(borrow)]
     noticed: Option<Cow<'a, str>>,
+    // Since the look at accounts: a row of before was never looked at.
+    #[serde(default)]
+    standing: Stands,
+    #[serde(default)]
+    checked_at_ms: u64,
+}
+
+#[derive(Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Stands {
+    #[default]
+    Good,
+    Suspended,
+    MustChangePassword,
+    Refused,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -118,6 +133,13 @@ pub(super) fn write_grant(record: &GrantRecord) -> Zeroizing<Vec<u8>> {
         },
         asked_at_ms: record.asked_at.millis(),
         noticed: record.noticed.as_deref().map(Cow::Borrowed),
+        standing: match record.standing {
+            Standing::Good => Stands::Good,
+            Standing::Suspended => Stands::Suspended,
+            Standing::MustChangePassword => Stands::MustChangePassword,
+            Standing::Refused => Stands::Refused,
+        },
+        checked_at_ms: record.checked_at.millis(),
     })
 }
 
@@ -141,6 +163,13 @@ pub(super) fn read_grant(bytes: &[u8]) -> Result<GrantRecord, Unreadable> {
         },
         asked_at: Timestamp::from_millis(text.asked_at_ms),
         noticed: text.noticed.map(Cow::into_owned),
+        standing: match text.standing {
+            Stands::Good => Standing::Good,
+            Stands::Suspended => Standing::Suspended,
+            Stands::MustChangePassword => Standing::MustChangePassword,
+            Stands::Refused => Standing::Refused,
+        },
+        checked_at: Timestamp::from_millis(text.checked_at_ms),
     })
 }
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::base::account::{Account, Identity};
+use crate::base::account::{Account, Identity, Standing};
 use crate::base::clock::Timestamp;
 use crate::base::secret::RefreshToken;
 use crate::wire::ForgeToken;
@@ -71,6 +71,10 @@ pub struct GrantRecord {
     pub asked_at: Timestamp,
     /// The scope text for which the visitor has read the notice about an old consent.
     pub noticed: Option<String>,
+    /// Whether the forge lets the account act, as it said last.
+    pub standing: Standing,
+    /// When that, and who the account is, was last learnt from the forge's API; zero: never.
+    pub checked_at: Timestamp,
 }
 
 /// How a token stands at a moment (spec: a margin m = min(`min_ttl`, half of the announced life)).

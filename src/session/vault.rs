@@ -243,6 +243,24 @@ impl Vault {
         self.store.claim(once, now, until).await
     }
 
+    /// Takes the right to the next look at an account, which was looked at last at `seen`; nobody else has it before
+    /// `until`. False: somebody has it.
+    pub async fn claim_look(
+        &self,
+        account: &Account,
+        seen: Timestamp,
+        now: Timestamp,
+        until: Timestamp,
+    ) -> Result<bool, StoreError> {
+        let mut context = aws_lc_rs::digest::Context::new(&aws_lc_rs::digest::SHA256);
+        for part in [&b"look"[..], &account.key().0, &seen.millis().to_be_bytes()] {
+            context.update(part);
+        }
+        let mut once = [0; 32];
+        once.copy_from_slice(context.finish().as_ref());
+        self.store.claim(once, now, until).await
+    }
+
     /// Drops what has expired, at most a bounded number of rows; says how many went.
     pub async fn sweep(&self, now: Timestamp) -> Result<u64, StoreError> {
         self.store.sweep(now).await

@@ -60,4 +60,5 @@ mod streaming;
 mod tokens;
 mod traces;
 mod upstream_tls;
+mod welcome;
 mod words;

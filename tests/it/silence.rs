@@ -9,7 +9,7 @@ use std::net::SocketAddr;
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use hero_proxy::app::demo::{Demo, DemoSettings, REPOSITORY};
-use hero_proxy::base::account::{Account, Identity, UserId};
+use hero_proxy::base::account::{Account, Identity, Standing, UserId};
 use hero_proxy::base::clock::Timestamp;
 use hero_proxy::base::entropy::{OsEntropy, random_text};
 use hero_proxy::base::seal::{KeyRing, SealKey};
@@ -580,6 +580,8 @@ async fn nothing_prints_a_secret_for_debugging() {
         verdict: ScopeVerdict::Exact,
         asked_at: Timestamp::from_secs(1),
         noticed: None,
+        standing: Standing::Good,
+        checked_at: Timestamp::from_secs(1),
     };
     print(&grant);
     print(&TokenSet {

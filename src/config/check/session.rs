@@ -71,13 +71,14 @@ pub(super) fn check(
 fn lives(section: &Section<'_>, report: &mut Report<'_>) -> Option<SessionSettings> {
     let idle = section.duration("idle", report);
     let absolute = section.duration("absolute", report);
+    let recheck = section.duration("recheck", report);
     let (idle, absolute) = idle.zip(absolute)?;
     if idle > absolute {
         let name = if section.has("idle") { "idle" } else { "absolute" };
         let what = "the idle life is longer than the absolute one";
         report.error(&section.spot(name), what, "write idle no longer than absolute");
     }
-    Some(SessionSettings { idle, absolute })
+    Some(SessionSettings { idle, absolute, recheck: recheck? })
 }
 
 fn sqlite(section: &Section<'_>, source: &Source, report: &mut Report<'_>) -> Option<Store> {

@@ -99,6 +99,8 @@ pub const PARTS: &[Part] = &[
                 "A session ends after so long without a request."),
             key("absolute", Duration(MINUTE, 400 * DAY), Is("\"30d\""), Live,
                 "A session ends so long after its sign-in, whatever happens; browsers keep a cookie for 400 days at most."),
+            key("recheck", Duration(SECOND, HOUR), Is("\"5m\""), Live,
+                "How long it counts what the forge said of an account: whoever is suspended or deleted there loses access here by then, and groups are as current. The forge is asked at most once in this time for each account in use."),
         ],
     },
     Part {

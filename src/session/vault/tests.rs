@@ -1,7 +1,7 @@
 use serde_json::{Value, json};
 
 use super::*;
-use crate::base::account::{Group, Identity, UserId};
+use crate::base::account::{Group, Identity, Standing, UserId};
 use crate::base::entropy::OsEntropy;
 use crate::base::seal::SealKey;
 use crate::base::secret::RefreshToken;
@@ -52,6 +52,8 @@ fn grant(sub: &str, version: u64) -> GrantRecord {
         verdict: ScopeVerdict::Exact,
         asked_at: START,
         noticed: None,
+        standing: Standing::Good,
+        checked_at: Timestamp::default(),
     }
 }
 
@@ -118,6 +120,9 @@ async fn a_record_comes_back_as_it_went_in() {
         },
         GrantRecord { verdict: ScopeVerdict::Narrower, noticed: Some("all".to_owned()), ..grant("7", 3) },
         GrantRecord { verdict: ScopeVerdict::Wider, ..grant("7", 4) },
+        GrantRecord { standing: Standing::Suspended, checked_at: START, ..grant("7", 5) },
+        GrantRecord { standing: Standing::MustChangePassword, ..grant("7", 6) },
+        GrantRecord { standing: Standing::Refused, ..grant("7", 7) },
     ];
     for record in variants {
         assert_eq!(vault.grant(&account("7")).await.unwrap().next_version(), record.version);

@@ -1,0 +1,202 @@
+//! A round: the forge is asked, with the account's own token, whether the account may still act and who it is, and the
+//! answer is stored beside the token. One round per account at a time, in one process of all on the store, and nothing that
+//! a client does can cancel it.
+
+use std::sync::Arc;
+
+use tokio::time::{Instant, sleep};
+use tracing::{info, warn};
+
+use crate::base::account::{Account, Standing};
+use crate::base::clock::Timestamp;
+use crate::base::secret::same;
+use crate::forge::error::ForgeError;
+use crate::gate::flight::Flight;
+use crate::gate::keep;
+use crate::gate::keeper::Shared;
+use crate::gate::recheck::{self, Failing, Learnt};
+use crate::gate::renew::{self, Law, POLL, Renewal, TRY_AGAIN, note};
+use crate::session::record::{Freshness, GrantRecord};
+use crate::session::store::StoreError;
+
+/// How a round ended. What is known of the account afterwards is near.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Round {
+    /// The forge has said it, here or elsewhere, or the grant is known to be dead.
+    Settled,
+    /// Not for now: the forge or the store is down, slow, or odd. It proves nothing about anybody.
+    NotNow,
+    /// Somebody else is still at it.
+    Elsewhere,
+}
+
+/// Joins or starts the round of an account, of which was known what stands in `seen`.
+pub(super) fn start(shared: &Arc<Shared>, seen: &GrantRecord, law: Law) -> Flight<Round> {
+    let (account, key) = (seen.account.clone(), seen.account.key());
+    let (work, seen_at) = (Arc::clone(shared), seen.checked_at);
+    shared.rounds.join(&shared.tasks, key, move || async move {
+        let begun = Begun { account, seen_at };
+        let round = round(&work, &begun, law).await.unwrap_or_else(|failed| {
+            warn!(account = %key, error = %failed, "the session store failed while an account was looked at");
+            Round::NotNow
+        });
+        if round != Round::Settled {
+            // From here on requests do not wait for the next look.
+            let failing = Failing::again(work.failing.get(&key), seen_at, work.clock.now());
+            work.failing.insert(key, failing);
+        }
+        round
+    })
+}
+
+/// Notes that a look takes its time: from here on requests do not wait for it.
+pub(super) fn is_late(shared: &Shared, seen: &GrantRecord) {
+    let key = seen.account.key();
+    let failing = Failing::late(shared.failing.get(&key), seen.checked_at, shared.clock.now());
+    shared.failing.insert(key, failing);
+}
+
+/// Whose round it is, and when the account was looked at last as far as its first asker knew.
+struct Begun {
+    account: Account,
+    seen_at: Timestamp,
+}
+
+async fn round(shared: &Arc<Shared>, begun: &Begun, law: Law) -> Result<Round, StoreError> {
+    let patience = Instant::now() + law.wait;
+    let grant = loop {
+        let Some(grant) = keep::read(shared, &begun.account).await? else { return Ok(Round::Settled) };
+        // Looked at meanwhile, by another process or the flight before this one.
+        if grant.dead || grant.checked_at != begun.seen_at {
+            note(shared, grant);
+            return Ok(Round::Settled);
+        }
+        let now = shared.clock.now();
+        if shared.vault.claim_look(&begun.account, grant.checked_at, now, now.plus(TRY_AGAIN)).await? {
+            break grant;
+        }
+        if Instant::now() >= patience {
+            return Ok(Round::Elsewhere);
+        }
+        sleep(POLL).await;
+    };
+    let Some((grant, standing)) = ask(shared, grant, law).await? else { return Ok(Round::NotNow) };
+    let Some(standing) = standing else {
+        // The grant is dead: that is told where it was found out.
+        note(shared, grant);
+        return Ok(Round::Settled);
+    };
+    let learnt = learn(shared, &grant, standing).await;
+    let Some(stored) =
+        keep::amend(shared, law, &begun.account, |_| true, |stored| learnt.put_on(stored)).await?
+    else {
+        return Ok(Round::Settled);
+    };
+    tell(&grant, &stored);
+    note(shared, stored);
+    Ok(if learnt.whole_at.is_some() { Round::Settled } else { Round::NotNow })
+}
+
+/// What the forge says to a live token of the account: none if it says nothing; without a standing if the grant is dead.
+async fn ask(
+    shared: &Arc<Shared>,
+    mut grant: GrantRecord,
+    law: Law,
+) -> Result<Option<(GrantRecord, Option<Standing>)>, StoreError> {
+    let account = grant.account.clone();
+    if grant.freshness(shared.clock.now(), law.min_ttl) == Freshness::Expired {
+        let Some(renewed) = renewed(shared, &grant, law).await? else { return Ok(None) };
+        grant = renewed;
+    }
+    for last in [false, true] {
+        if grant.dead {
+            return Ok(Some((grant, None)));
+        }
+        let failed = match shared.forge.standing(&grant.access).await {
+            Ok(standing) => return Ok(Some((grant, Some(standing)))),
+            Err(failed) => failed,
+        };
+        if !matches!(failed, ForgeError::Unauthorized) || last {
+            warn!(account = %account.key(), error = %failed, "the forge does not say whether an account may act; nobody is signed out for that");
+            return Ok(None);
+        }
+        // Dead before its time: the grant was revoked, its user deleted, the forge's key changed. The forge knows which.
+        info!(account = %account.key(), "the forge takes an access token no more before its time; it is renewed");
+        let Some(renewed) = renewed(shared, &grant, law).await? else { return Ok(None) };
+        grant = renewed;
+    }
+    Ok(None)
+}
+
+/// The grant with another access token than this one, or dead; none if that cannot be had for now.
+async fn renewed(
+    shared: &Arc<Shared>,
+    grant: &GrantRecord,
+    law: Law,
+) -> Result<Option<GrantRecord>, StoreError> {
+    let flight = renew::force(shared, &grant.account, law, grant.access.clone());
+    let Some(flight) = flight.filter(|_| grant.refresh.is_some()) else { return Ok(None) };
+    if flight.landed().await != Some(Renewal::Settled) {
+        return Ok(None);
+    }
+    let stored = keep::read(shared, &grant.account).await?;
+    Ok(stored.filter(|stored| stored.dead || !same(stored.access.expose(), grant.access.expose())))
+}
+
+/// Who an account in good standing is now.
+async fn learn(shared: &Shared, grant: &GrantRecord, standing: Standing) -> Learnt {
+    let whole_at = Some(shared.clock.now());
+    if standing != Standing::Good {
+        return Learnt { standing, profile: None, whole_at };
+    }
+    match shared.forge.profile(&grant.access).await {
+        Ok(profile) if profile.sub == *grant.account.sub.0 => {
+            Learnt { standing, profile: Some(profile), whole_at }
+        }
+        Ok(_) => {
+            warn!(account = %grant.account.key(), "the forge speaks of somebody else than whose token asks; what was known stays");
+            Learnt { standing, profile: None, whole_at: None }
+        }
+        Err(failed) => {
+            warn!(account = %grant.account.key(), error = %failed, "the forge does not say who an account is now; what was known stays");
+            Learnt { standing, profile: None, whole_at: None }
+        }
+    }
+}
+
+/// What the forge says of an account that has just signed in: who that is its `id_token` has said.
+pub(super) async fn at_sign_in(shared: &Shared, grant: &GrantRecord) -> Learnt {
+    match shared.forge.standing(&grant.access).await {
+        Ok(standing) => {
+            let learnt = Learnt { standing, profile: None, whole_at: Some(shared.clock.now()) };
+            tell(grant, &learnt.put_on(grant.clone()));
+            learnt
+        }
+        Err(failed) => {
+            warn!(account = %grant.account.key(), error = %failed, "the forge does not say whether an account may act; nobody is signed out for that");
+            // What was known goes on, and is asked for behind requests.
+            is_late(shared, grant);
+            Learnt { standing: grant.standing, profile: None, whole_at: None }
+        }
+    }
+}
+
+/// Tells what is new.
+fn tell(before: &GrantRecord, after: &GrantRecord) {
+    let account = after.account.key();
+    if before.standing != after.standing {
+        if let Some(reason) = recheck::reason(after.standing) {
+            warn!(account = %account, reason = reason.code, "the forge does not let an account act: its requests are refused");
+        } else {
+            info!(account = %account, "the forge lets an account act again");
+        }
+    }
+    let (was, is) = (&before.identity, &after.identity);
+    if was.login != is.login || was.groups != is.groups {
+        let (renamed, groups) = (was.login != is.login, was.groups != is.groups);
+        info!(account = %account, renamed, groups, "an account is called otherwise, or is in other groups, at the forge");
+    }
+}
+
+#[cfg(test)]
+mod tests;
