@@ -1,8 +1,8 @@
 //! Who is at the other end of the connection. A server puts it into a request's extensions.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 
-use ipnet::IpNet;
+use crate::wire::trust::Network;
 
 /// The other end of a connection, as the socket says; never as a header says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -16,8 +16,8 @@ pub enum Peer {
 /// The peers whose `X-Forwarded-*` are believed. By default nobody.
 #[derive(Clone, Debug, Default)]
 pub struct TrustedPeers {
-    /// Networks; an IPv4 address that arrives mapped into IPv6 counts as IPv4.
-    pub networks: Vec<IpNet>,
+    /// By address, over TCP.
+    pub networks: Vec<Network>,
     /// Whether peers on a Unix socket are believed.
     pub unix: bool,
 }
@@ -28,13 +28,7 @@ impl TrustedPeers {
         match peer {
             None => false,
             Some(Peer::Unix) => self.unix,
-            Some(Peer::Ip(address)) => self.contains(address.ip()),
+            Some(Peer::Ip(address)) => self.networks.iter().any(|network| network.contains(address.ip())),
         }
-    }
-
-    /// Whether the address lies in one of the networks.
-    pub fn contains(&self, address: IpAddr) -> bool {
-        let address = address.to_canonical();
-        self.networks.iter().any(|network| network.contains(&address))
     }
 }

@@ -147,6 +147,11 @@ impl Network {
         let address = address.to_canonical();
         address.is_ipv4() == self.base.is_ipv4() && masked(address, self.bits) == number(self.base)
     }
+
+    /// Whether every IPv4 address lies in this range, or every IPv6 address.
+    pub fn is_whole_family(&self) -> bool {
+        self.bits == 0
+    }
 }
 
 /// The address as a number, its first bit leftmost.
@@ -204,6 +209,8 @@ mod tests {
     fn a_whole_family_is_a_network_and_does_not_reach_into_the_other() {
         let v4: Network = "0.0.0.0/0".parse().unwrap();
         let v6: Network = "::/0".parse().unwrap();
+        let half: Network = "128.0.0.0/1".parse().unwrap();
+        assert!(v4.is_whole_family() && v6.is_whole_family() && !half.is_whole_family());
         assert!(v4.contains("255.255.255.255".parse().unwrap()));
         assert!(!v4.contains("::1".parse().unwrap()));
         assert!(v6.contains("::1".parse().unwrap()));

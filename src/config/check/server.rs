@@ -1,9 +1,5 @@
 //! `[server]` and the serving half of `[limits]`.
 
-use std::net::IpAddr;
-
-use ipnet::IpNet;
-
 use super::address;
 use crate::base::path::{self, PathForm};
 use crate::base::peer::TrustedPeers;
@@ -11,6 +7,7 @@ use crate::base::url::WebUrl;
 use crate::config::complaint::Report;
 use crate::config::raw::{Located, Section};
 use crate::serve::settings::{Limits, Listen, Settings};
+use crate::wire::trust::{BadNetwork, Network};
 
 /// What `[server]` says.
 pub(super) struct Server {
@@ -145,16 +142,19 @@ fn prefix(server: &Section<'_>, report: &mut Report<'_>) -> Option<String> {
 fn trusted_proxies(server: &Section<'_>, report: &mut Report<'_>) -> Option<TrustedPeers> {
     let mut trusted = TrustedPeers::default();
     for text in server.texts("trusted_proxies", report)? {
-        let network = text.value.parse::<IpNet>().or_else(|_| text.value.parse::<IpAddr>().map(IpNet::from));
-        match network {
+        match text.value.parse::<Network>() {
             Ok(network) => {
-                if network.prefix_len() == 0 {
+                if network.is_whole_family() {
                     let fix = "name the proxy's own address";
                     report.warn(&text.spot, "everybody's X-Forwarded-* headers are believed", fix);
                 }
                 trusted.networks.push(network);
             }
             Err(_) if text.value == "unix" => trusted.unix = true,
+            Err(BadNetwork::HostBits) => {
+                let fix = "write its first address (\"10.1.0.0/16\"), or one address without a length";
+                report.error(&text.spot, "an address within a network, and no network", fix);
+            }
             Err(_) => {
                 let fix = "write an address (\"10.0.0.5\"), a network (\"10.0.0.0/8\") or \"unix\"";
                 report.error(&text.spot, "not an address or a network", fix);

@@ -263,6 +263,10 @@ fn odd_paths_and_addresses_are_refused() {
             &[("2:20 server.trusted_proxies[0]: not an address or a network", "")],
         );
     }
+    expect(
+        &with("[server]\n", "[server]\ntrusted_proxies = [\"10.1.2.3/16\"]\n"),
+        &[("2:20 server.trusted_proxies[0]: an address within a network", "")],
+    );
 }
 
 #[test]
