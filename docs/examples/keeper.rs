@@ -21,7 +21,6 @@ use hero_proxy::gate::settings::{
     Allow, ForgeTokenFor, GroupsFor, RouteRule, SessionSettings, Settings, WithoutToken,
 };
 use hero_proxy::session::memory::MemoryStore;
-use secrecy::ExposeSecret;
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};
 use tokio::runtime::Handle;
@@ -103,7 +102,7 @@ impl SignIn {
             internal_url: None,
             ca_pem: None,
             client_id: self.client_id.clone(),
-            client_secret: ClientSecret::new(secret.expose_secret().trim_ascii()),
+            client_secret: ClientSecret::new(secret.expose().trim_ascii()),
             timeout: Duration::from_secs(10),
         };
         let clock = Arc::new(SystemClock);

@@ -10,7 +10,6 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use secrecy::SecretString;
 use tempfile::TempDir;
 use thiserror::Error;
 use tokio::runtime::Handle;
@@ -20,6 +19,7 @@ use url::Url;
 use crate::app::house::{House, Seams, StartError};
 use crate::base::clock::SystemClock;
 use crate::base::entropy::{Entropy as _, OsEntropy, random_text};
+use crate::base::secret::SecretText;
 use crate::base::secret_file::{self, SecretFileError};
 use crate::config;
 use crate::demo::cockpit::{Cockpit, CockpitSettings, Listen, Repository};
@@ -161,7 +161,7 @@ impl Demo {
 
         let file = folder.path().join("proxy.toml");
         let secret = folder.path().join("client_secret");
-        secret_file::create_new(&secret, &SecretString::from(client_secret))?;
+        secret_file::create_new(&secret, &SecretText::new(client_secret))?;
         std::fs::write(&file, proxy_toml(settings.pass_through, proxy_port, &forge, &socket))?;
         let (house, serve, watch) = proxy(&file).await?;
         Ok(Self { url, accounts, forge, house, folder, cockpit, serve, watch })

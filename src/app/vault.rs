@@ -3,11 +3,11 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use secrecy::{ExposeSecret, SecretString};
 use thiserror::Error;
 
 use crate::base::entropy::Entropy;
 use crate::base::seal::{BadKey, KeyRing, SealKey};
+use crate::base::secret::SecretText;
 use crate::base::secret_file::{self, Reason, SecretFileError};
 use crate::config::{KeyPlan, SecretReference, Store, key_plan};
 use crate::session::memory::MemoryStore;
@@ -75,7 +75,7 @@ fn key_ring(path: &Path, key: &SecretReference, entropy: &Arc<dyn Entropy>) -> R
     let text = match key_plan(key, key.path().exists(), is_empty) {
         KeyPlan::Read => key.read().map_err(VaultError::KeyFile)?,
         KeyPlan::Make => {
-            let text = SecretString::from(SealKey::random(&**entropy).line().as_str());
+            let text = SealKey::random(&**entropy).line();
             match secret_file::create_new(key.path(), &text) {
                 Ok(()) => text,
                 // Another process has its first start at the same moment, and was quicker.
@@ -92,8 +92,8 @@ fn key_ring(path: &Path, key: &SecretReference, entropy: &Arc<dyn Entropy>) -> R
     ring(key.path(), &text)
 }
 
-fn ring(path: &Path, text: &SecretString) -> Result<KeyRing, VaultError> {
-    KeyRing::from_text(text.expose_secret()).map_err(|bad| VaultError::Key { file: path.to_owned(), bad })
+fn ring(path: &Path, text: &SecretText) -> Result<KeyRing, VaultError> {
+    KeyRing::from_text(text.expose()).map_err(|bad| VaultError::Key { file: path.to_owned(), bad })
 }
 
 #[cfg(feature = "store-sqlite")]

@@ -11,9 +11,9 @@
 use std::fmt;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
 
+use crate::base::secret::SecretText;
 use crate::base::secret_file::{SecretSource, Slot, SlotError};
 use crate::wire::ForgeToken;
 use crate::wire::credential::{Asker, ByoToken, Owner};
@@ -181,8 +181,8 @@ impl<S: SecretSource> ByoSlot<S> {
         let companion =
             serde_json::to_string(&companion).map_err(|cause| SlotError::Unavailable(cause.into()))?;
         // The companion first: cut short here, it speaks of a token that is not there, and the old one serves nobody.
-        self.source.set(&self.owner, &SecretString::from(companion))?;
-        Ok(self.source.set(&self.token, &SecretString::from(token.expose()))?)
+        self.source.set(&self.owner, &SecretText::new(companion))?;
+        Ok(self.source.set(&self.token, &SecretText::new(token.expose()))?)
     }
 
     /// Removes the asker's own token; it is no fault if there is none.
@@ -212,11 +212,11 @@ impl<S: SecretSource> ByoSlot<S> {
     /// The token and, if it speaks of another token, its companion.
     fn read(&self) -> Result<Option<(ByoToken, Option<Companion>)>, ByoError> {
         let Some(secret) = self.source.get(&self.token)? else { return Ok(None) };
-        let token = ForgeToken::new(secret.expose_secret().trim_ascii()).map_err(|_| ByoError::NoToken)?;
+        let token = ForgeToken::new(secret.expose().trim_ascii()).map_err(|_| ByoError::NoToken)?;
         let Some(companion) = self.source.get(&self.owner)? else {
             return Ok(Some((ByoToken { token, owner: Owner::Unrecorded }, None)));
         };
-        let read = match serde_json::from_str::<Companion>(companion.expose_secret()) {
+        let read = match serde_json::from_str::<Companion>(companion.expose()) {
             Err(_) => (ByoToken { token, owner: Owner::Unclear }, None),
             Ok(companion) if companion.token != Silhouette::of(&token) => {
                 (ByoToken { token, owner: Owner::Unclear }, Some(companion))
@@ -249,16 +249,16 @@ mod tests {
     /// Secrets in memory. After `writes_left` writes it fails.
     #[derive(Debug, Default)]
     struct InMemory {
-        secrets: Mutex<HashMap<String, SecretString>>,
+        secrets: Mutex<HashMap<String, SecretText>>,
         writes_left: Mutex<Option<u32>>,
     }
 
     impl SecretSource for InMemory {
-        fn get(&self, slot: &Slot) -> Result<Option<SecretString>, SlotError> {
+        fn get(&self, slot: &Slot) -> Result<Option<SecretText>, SlotError> {
             Ok(self.secrets.lock().unwrap().get(slot.key()).cloned())
         }
 
-        fn set(&self, slot: &Slot, secret: &SecretString) -> Result<(), SlotError> {
+        fn set(&self, slot: &Slot, secret: &SecretText) -> Result<(), SlotError> {
             if let Some(left) = &mut *self.writes_left.lock().unwrap() {
                 *left =
                     left.checked_sub(1).ok_or_else(|| SlotError::Unavailable("the disk is full".into()))?;
@@ -312,7 +312,7 @@ mod tests {
     #[test]
     fn a_token_without_an_owner_is_for_those_who_come_without_an_id() {
         let slot = slot();
-        slot.source.set(&slot.token, &SecretString::from(format!("{OLD}\n"))).unwrap();
+        slot.source.set(&slot.token, &SecretText::new(format!("{OLD}\n"))).unwrap();
         assert_eq!(slot.token().unwrap().unwrap().owner, Owner::Unrecorded);
         assert_eq!(slot.state(Asker::Unnamed).unwrap(), yours("aaaa"));
         assert_eq!(slot.state(ALICE).unwrap(), ByoState::NotYours);
@@ -339,9 +339,9 @@ mod tests {
     fn a_token_that_another_program_put_there_is_not_the_former_owners() {
         let slot = slot();
         slot.paste(ALICE, &token(OLD)).unwrap();
-        slot.source.set(&slot.token, &SecretString::from(NEW)).unwrap();
+        slot.source.set(&slot.token, &SecretText::new(NEW)).unwrap();
         assert_eq!(slot.token().unwrap().unwrap().owner, Owner::Unclear);
-        slot.source.set(&slot.owner, &SecretString::from("{")).unwrap();
+        slot.source.set(&slot.owner, &SecretText::new("{")).unwrap();
         assert_eq!(slot.token().unwrap().unwrap().owner, Owner::Unclear);
         assert_eq!(slot.state(ALICE).unwrap(), ByoState::NotYours);
     }
@@ -356,7 +356,7 @@ mod tests {
     #[test]
     fn what_is_no_token_is_a_fault_and_not_an_empty_slot() {
         let slot = slot();
-        slot.source.set(&slot.token, &SecretString::from("two words")).unwrap();
+        slot.source.set(&slot.token, &SecretText::new("two words")).unwrap();
         assert!(matches!(slot.token(), Err(ByoError::NoToken)));
     }
 

@@ -1,5 +1,6 @@
 //! Nouns and nature: what every room above speaks of. No HTTP client here, and tokio in `tasks` and `stall` only.
 
+pub mod secret;
 pub mod secret_file;
 
 #[cfg(feature = "byo")]
@@ -21,8 +22,6 @@ pub mod peer;
 pub mod port;
 #[cfg(feature = "gate")]
 pub mod seal;
-#[cfg(feature = "gate")]
-pub mod secret;
 #[cfg(feature = "server")]
 pub mod stall;
 #[cfg(feature = "gate")]

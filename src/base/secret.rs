@@ -35,6 +35,10 @@ macro_rules! secret {
 }
 
 secret!(
+    /// A secret of whatever kind, as it stands in a file or in a place of secrets.
+    SecretText, Clone
+);
+secret!(
     /// An OAuth refresh token (RFC 6749 §1.5).
     RefreshToken, Clone
 );
@@ -73,6 +77,7 @@ secret!(
 );
 
 /// Whether two secrets are equal, in time that does not tell where they differ.
+#[cfg(feature = "gate")]
 pub fn same(left: &str, right: &str) -> bool {
     aws_lc_rs::constant_time::verify_slices_are_equal(left.as_bytes(), right.as_bytes()).is_ok()
 }

@@ -17,7 +17,8 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use secrecy::zeroize::Zeroizing;
-use secrecy::{ExposeSecret, SecretString};
+
+use crate::base::secret::SecretText;
 
 pub use error::{Reason, SecretFileError};
 pub use slot::{BadSlot, SecretSource, Slot, SlotError};
@@ -34,7 +35,7 @@ const WORLD: u32 = 0o007;
 ///
 /// # Errors
 /// [`SecretFileError`]: missing, open to others, somebody else's, not a regular file, empty, too long, not UTF-8.
-pub fn read(path: &Path) -> Result<SecretString, SecretFileError> {
+pub fn read(path: &Path) -> Result<SecretText, SecretFileError> {
     read_guarded(path, OTHERS)
 }
 
@@ -44,11 +45,11 @@ pub fn read(path: &Path) -> Result<SecretString, SecretFileError> {
 /// # Errors
 /// As [`read`].
 /// Source: systemd.exec(5), `LoadCredential=`.
-pub fn read_credential(path: &Path) -> Result<SecretString, SecretFileError> {
+pub fn read_credential(path: &Path) -> Result<SecretText, SecretFileError> {
     read_guarded(path, WORLD)
 }
 
-fn read_guarded(path: &Path, forbidden: u32) -> Result<SecretString, SecretFileError> {
+fn read_guarded(path: &Path, forbidden: u32) -> Result<SecretText, SecretFileError> {
     let at = |reason| SecretFileError::new(path, reason);
     // Asked before opening too: opening a named pipe would wait for its writer.
     check(&fs::metadata(path).map_err(|error| at(error.into()))?, forbidden).map_err(at)?;
@@ -63,7 +64,7 @@ fn read_guarded(path: &Path, forbidden: u32) -> Result<SecretString, SecretFileE
     }
     let text = str::from_utf8(&bytes).map_err(|_| at(Reason::NotText))?;
     let text = text.strip_suffix('\n').map_or(text, |line| line.strip_suffix('\r').unwrap_or(line));
-    if text.is_empty() { Err(at(Reason::Empty)) } else { Ok(SecretString::from(text)) }
+    if text.is_empty() { Err(at(Reason::Empty)) } else { Ok(SecretText::new(text)) }
 }
 
 /// Makes sure that only its owner may read or write a file, which must be there.
@@ -100,7 +101,7 @@ fn effective_uid() -> Option<u32> {
 ///
 /// # Errors
 /// [`SecretFileError`]; the old file is unharmed then.
-pub fn write(path: &Path, secret: &SecretString) -> Result<(), SecretFileError> {
+pub fn write(path: &Path, secret: &SecretText) -> Result<(), SecretFileError> {
     place(path, secret, |new, path| fs::rename(new, path))
 }
 
@@ -108,17 +109,17 @@ pub fn write(path: &Path, secret: &SecretString) -> Result<(), SecretFileError> 
 ///
 /// # Errors
 /// [`SecretFileError`]; its reason is [`Reason::Exists`] when there is something under that name.
-pub fn create_new(path: &Path, secret: &SecretString) -> Result<(), SecretFileError> {
+pub fn create_new(path: &Path, secret: &SecretText) -> Result<(), SecretFileError> {
     place(path, secret, |new, path| fs::hard_link(new, path))
 }
 
 fn place(
     path: &Path,
-    secret: &SecretString,
+    secret: &SecretText,
     put: impl FnOnce(&Path, &Path) -> io::Result<()>,
 ) -> Result<(), SecretFileError> {
     let at = |reason| SecretFileError::new(path, reason);
-    let text = secret.expose_secret();
+    let text = secret.expose();
     if text.is_empty() {
         return Err(at(Reason::Empty));
     }
@@ -178,15 +179,15 @@ impl Drop for Beside {
 ///
 /// # Example
 /// ```
+/// use hero_proxy::base::secret::SecretText;
 /// use hero_proxy::base::secret_file::{SecretFolder, SecretSource, Slot};
-/// use secrecy::ExposeSecret;
 ///
 /// # let folder = tempfile::tempdir()?;
 /// let secrets = SecretFolder::new(folder.path());
 /// let slot = Slot::new("cockpit", "USER_FORGE_TOKEN")?;
 /// assert!(secrets.get(&slot)?.is_none());
-/// secrets.set(&slot, &"pasted".to_owned().into())?;
-/// assert_eq!(secrets.get(&slot)?.unwrap().expose_secret(), "pasted");
+/// secrets.set(&slot, &SecretText::new("pasted"))?;
+/// assert_eq!(secrets.get(&slot)?.unwrap().expose(), "pasted");
 /// assert!(secrets.delete(&slot)?);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
@@ -208,14 +209,14 @@ impl SecretFolder {
 }
 
 impl SecretSource for SecretFolder {
-    fn get(&self, slot: &Slot) -> Result<Option<SecretString>, SlotError> {
+    fn get(&self, slot: &Slot) -> Result<Option<SecretText>, SlotError> {
         match read(&self.path(slot)) {
             Err(error) if matches!(error.reason, Reason::Missing) => Ok(None),
             read => Ok(Some(read?)),
         }
     }
 
-    fn set(&self, slot: &Slot, secret: &SecretString) -> Result<(), SlotError> {
+    fn set(&self, slot: &Slot, secret: &SecretText) -> Result<(), SlotError> {
         let path = self.path(slot);
         if let Some(folder) = path.parent() {
             let made = DirBuilder::new().recursive(true).mode(0o700).create(folder);

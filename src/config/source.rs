@@ -7,9 +7,9 @@ use std::path::{Path, PathBuf};
 
 use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject as _;
-use secrecy::SecretString;
 use thiserror::Error;
 
+use crate::base::secret::SecretText;
 use crate::base::secret_file::{self, Reason, SecretFileError};
 
 /// The longest file of certificates, in bytes; the system's own bundle has some 200 KiB.
@@ -109,7 +109,7 @@ impl SecretReference {
     ///
     /// # Errors
     /// [`SecretFileError`]: it names the path and what to do, never the content.
-    pub fn read(&self) -> Result<SecretString, SecretFileError> {
+    pub fn read(&self) -> Result<SecretText, SecretFileError> {
         match self {
             Self::File(path) => secret_file::read(path),
             Self::Credential(path) => secret_file::read_credential(path),

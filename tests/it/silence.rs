@@ -598,7 +598,7 @@ async fn nothing_prints_a_secret_for_debugging() {
         ClientSecret::new(own()),
     ));
     let key = SealKey::random(&OsEntropy);
-    let line = key.line().to_string();
+    let line = key.line().expose().to_owned();
     print(&key);
     print(&KeyRing::of(key));
     let headers = TokenHeaders {

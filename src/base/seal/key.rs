@@ -10,6 +10,7 @@ use thiserror::Error;
 use zeroize::{Zeroize, Zeroizing};
 
 use crate::base::entropy::{Entropy, random_bytes};
+use crate::base::secret::SecretText;
 
 /// What `openssl rand -base64 32` writes, with or without its padding.
 const BASE64: GeneralPurpose = GeneralPurpose::new(
@@ -78,11 +79,12 @@ impl SealKey {
     ///
     /// # Security
     /// For the key file only.
-    pub fn line(&self) -> Zeroizing<String> {
-        let mut line = Zeroizing::new(String::with_capacity(48));
+    pub fn line(&self) -> SecretText {
+        // As long as it gets: a buffer that grows or shrinks would leave a copy behind.
+        let mut line = String::with_capacity(45);
         BASE64.encode_string(self.0, &mut line);
         line.push('\n');
-        line
+        SecretText::new(line)
     }
 
     fn parse(text: &str, line: usize) -> Result<Self, BadKey> {

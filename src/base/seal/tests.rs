@@ -7,7 +7,7 @@ fn key() -> SealKey {
 }
 
 fn ring(lines: &[&SealKey]) -> KeyRing {
-    let text: String = lines.iter().map(|key| key.line().to_string()).collect();
+    let text: String = lines.iter().map(|key| key.line().expose().to_owned()).collect();
     KeyRing::from_text(&text).unwrap()
 }
 
@@ -126,7 +126,7 @@ fn a_short_sample_or_typed_key_is_refused() {
 #[test]
 fn a_ring_names_the_line_that_is_wrong() {
     let (one, two) = (key().line(), key().line());
-    let (one, two) = (one.trim_end(), two.trim_end());
+    let (one, two) = (one.expose().trim_end(), two.expose().trim_end());
     assert!(
         KeyRing::from_text(&format!("# newest\r\n{one}\r\n\n# old\n{}", two.trim_end_matches('='))).is_ok()
     );
@@ -138,7 +138,7 @@ fn a_ring_names_the_line_that_is_wrong() {
         KeyRing::from_text(&format!("{one}\n\nc2hvcnQ=")).map(drop),
         Err(BadKey::Length { line: 3, bytes: 5 })
     );
-    let many: String = (0..=MAX_RING_KEYS).map(|_| key().line().to_string()).collect();
+    let many: String = (0..=MAX_RING_KEYS).map(|_| key().line().expose().to_owned()).collect();
     assert_eq!(KeyRing::from_text(&many).map(drop), Err(BadKey::TooMany));
 }
 
@@ -150,5 +150,5 @@ fn no_key_prints_itself() {
     let ring = ring(&[&key]);
     let shown = format!("{key:?} {ring:?} {:?}", sealer(&ring, "grant"));
     assert_eq!(shown, "SealKey([redacted]) KeyRing(1 keys, [redacted]) Sealer(grant, 1 keys, [redacted])");
-    assert!(!shown.contains(line.trim_end()));
+    assert!(!shown.contains(line.expose().trim_end()));
 }

@@ -2,9 +2,8 @@
 
 use std::fmt;
 
-use secrecy::SecretString;
-
 use super::error::SecretFileError;
+use crate::base::secret::SecretText;
 
 /// The longest part of a slot's name, in bytes.
 const MAX_NAME_BYTES: usize = 64;
@@ -82,13 +81,13 @@ pub trait SecretSource: fmt::Debug + Send + Sync + 'static {
     ///
     /// # Errors
     /// [`SlotError`]: "cannot know" is never "empty".
-    fn get(&self, slot: &Slot) -> Result<Option<SecretString>, SlotError>;
+    fn get(&self, slot: &Slot) -> Result<Option<SecretText>, SlotError>;
 
     /// Puts a secret in, in place of what is there.
     ///
     /// # Errors
     /// [`SlotError`]; what was there is unharmed then.
-    fn set(&self, slot: &Slot, secret: &SecretString) -> Result<(), SlotError>;
+    fn set(&self, slot: &Slot, secret: &SecretText) -> Result<(), SlotError>;
 
     /// Empties a slot; says whether there was something in it.
     ///

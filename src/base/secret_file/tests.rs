@@ -18,7 +18,7 @@ fn one_line_end_is_not_part_of_a_secret() {
     fn check(content: &str, expected: &str) {
         let folder = tempfile::tempdir().unwrap();
         let path = file(folder.path(), "secret", content.as_bytes(), 0o600);
-        assert_eq!(read(&path).unwrap().expose_secret(), expected);
+        assert_eq!(read(&path).unwrap().expose(), expected);
     }
     check("hunter2", "hunter2");
     check("hunter2\n", "hunter2");
@@ -95,21 +95,21 @@ fn a_written_secret_is_private_whole_and_alone() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("secret");
     for text in ["first", "second, longer"] {
-        write(&path, &text.to_owned().into()).unwrap();
-        assert_eq!(read(&path).unwrap().expose_secret(), text);
+        write(&path, &SecretText::new(text)).unwrap();
+        assert_eq!(read(&path).unwrap().expose(), text);
         assert_eq!(fs::metadata(&path).unwrap().mode() & 0o7777, 0o600);
     }
     assert_eq!(names(folder.path()), ["secret"]);
     // An open file becomes a private one.
     let open = file(folder.path(), "open", b"old", 0o666);
-    write(&open, &"new".to_owned().into()).unwrap();
-    assert_eq!(read(&open).unwrap().expose_secret(), "new");
-    assert!(matches!(write(&path, &String::new().into()).unwrap_err().reason, Reason::Empty));
+    write(&open, &SecretText::new("new")).unwrap();
+    assert_eq!(read(&open).unwrap().expose(), "new");
+    assert!(matches!(write(&path, &SecretText::new("")).unwrap_err().reason, Reason::Empty));
     assert!(matches!(
-        write(&folder.path().join("no/such"), &"x".to_owned().into()).unwrap_err().reason,
+        write(&folder.path().join("no/such"), &SecretText::new("x")).unwrap_err().reason,
         Reason::Missing
     ));
-    assert_eq!(read(&path).unwrap().expose_secret(), "second, longer");
+    assert_eq!(read(&path).unwrap().expose(), "second, longer");
 }
 
 #[test]
@@ -121,9 +121,10 @@ fn of_many_who_create_one_file_one_wins_and_nobody_reads_half_of_it() {
             .map(|who: u8| {
                 let path = &path;
                 scope.spawn(move || {
-                    let created = create_new(path, &char::from(b'a' + who).to_string().repeat(60_000).into());
+                    let created =
+                        create_new(path, &SecretText::new(char::from(b'a' + who).to_string().repeat(60_000)));
                     let content = read(path).unwrap();
-                    let content = content.expose_secret();
+                    let content = content.expose();
                     assert!(
                         content.len() == 60_000
                             && content.bytes().all(|byte| Some(&byte) == content.as_bytes().first())
@@ -151,12 +152,12 @@ fn a_slot_is_a_file_in_a_private_folder() {
     let slot: Slot = "cockpit/USER_FORGE_TOKEN".parse().unwrap();
     assert!(secrets.get(&slot).unwrap().is_none());
     assert!(!secrets.delete(&slot).unwrap());
-    secrets.set(&slot, &"pasted".to_owned().into()).unwrap();
+    secrets.set(&slot, &SecretText::new("pasted")).unwrap();
     let path = folder.path().join("secrets/cockpit/USER_FORGE_TOKEN");
     assert_eq!(secrets.path(&slot), path);
     assert_eq!(fs::metadata(&path).unwrap().mode() & 0o7777, 0o600);
     assert_eq!(fs::metadata(path.parent().unwrap()).unwrap().mode() & 0o7777, 0o700);
-    assert_eq!(secrets.get(&slot).unwrap().unwrap().expose_secret(), "pasted");
+    assert_eq!(secrets.get(&slot).unwrap().unwrap().expose(), "pasted");
     assert!(!format!("{secrets:?} {:?}", secrets.get(&slot)).contains("pasted"));
     // Open to others is an answer of its own, not "empty".
     fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();

@@ -1,7 +1,5 @@
 //! `[forge]`.
 
-use secrecy::ExposeSecret as _;
-
 use super::{address, secret};
 use crate::base::secret::ClientSecret;
 use crate::base::url::WebUrl;
@@ -42,7 +40,7 @@ pub(super) fn check(section: &Section<'_>, source: &Source, report: &mut Report<
         internal_url,
         ca_pem,
         client_id: client_id?,
-        client_secret: ClientSecret::new(client_secret?.expose_secret()),
+        client_secret: ClientSecret::new(client_secret?.expose()),
         timeout: timeout?,
     };
     Some(Forge { settings, scopes: scopes? })

@@ -2,9 +2,8 @@
 
 use std::path::Path;
 
-use secrecy::{ExposeSecret, SecretString};
-
 use crate::base::seal::KeyRing;
+use crate::base::secret::SecretText;
 use crate::base::secret_file::{self, Reason};
 use crate::config::complaint::{Report, Spot};
 use crate::config::raw::{Located, SecretWords};
@@ -51,9 +50,9 @@ pub(super) fn client_secret(
     words: &Located<SecretWords>,
     source: &Source,
     report: &mut Report<'_>,
-) -> Option<SecretString> {
+) -> Option<SecretText> {
     match reference(words, source, report)?.read() {
-        Ok(secret) if is_guessable(secret.expose_secret()) => {
+        Ok(secret) if is_guessable(secret.expose()) => {
             let fix = "put the one there that the forge showed when the OAuth application was made";
             report.error(&words.spot, "this secret is short or a sample", fix);
             None
@@ -82,7 +81,7 @@ fn is_guessable(secret: &str) -> bool {
 pub(super) fn session_key(key: &SecretReference, spot: &Spot, store: &Path, report: &mut Report<'_>) {
     match key.read() {
         Ok(text) => {
-            if let Err(error) = KeyRing::from_text(text.expose_secret()) {
+            if let Err(error) = KeyRing::from_text(text.expose()) {
                 report.error(
                     spot,
                     format!("{}: {error}", key.path().display()),

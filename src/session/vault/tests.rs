@@ -251,7 +251,7 @@ async fn a_row_that_cannot_be_read_is_told_apart_from_none() {
 #[tokio::test]
 async fn a_rotated_key_signs_nobody_out_until_it_is_taken_away() {
     let store: Arc<dyn SessionStore> = Arc::new(MemoryStore::new(100));
-    let lines = [(); 3].map(|()| SealKey::random(&OsEntropy).line().to_string());
+    let lines = [(); 3].map(|()| SealKey::random(&OsEntropy).line().expose().to_owned());
     let vault = |keys: &[&String]| {
         let text: String = keys.iter().map(|line| line.as_str()).collect();
         Vault::new(store.clone(), &KeyRing::from_text(&text).unwrap(), Arc::new(OsEntropy))
