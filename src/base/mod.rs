@@ -25,6 +25,6 @@ pub mod seal;
 #[cfg(feature = "server")]
 pub mod stall;
 #[cfg(feature = "gate")]
-pub mod tasks;
+pub(crate) mod tasks;
 #[cfg(feature = "gate")]
 pub mod url;

@@ -32,16 +32,16 @@ const HEAD_BYTES: usize = 1 + KEY_ID_BYTES + NONCE_LEN;
 const TAG_BYTES: usize = 16;
 
 /// How much longer a sealed value is than what is in it, in bytes.
-pub const OVERHEAD_BYTES: usize = HEAD_BYTES + TAG_BYTES;
+pub(crate) const OVERHEAD_BYTES: usize = HEAD_BYTES + TAG_BYTES;
 
 /// A value that does not open here: another key, another owner, another kind, damage, a newer form. Which of them is
 /// not told apart, since whoever may try values must not learn it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 #[error("a sealed value does not open here")]
-pub struct Unsealable;
+pub(crate) struct Unsealable;
 
 /// Seals and opens values of one kind.
-pub struct Sealer {
+pub(crate) struct Sealer {
     kind: &'static str,
     /// The first one seals.
     keys: Vec<KindKey>,
@@ -55,19 +55,15 @@ struct KindKey {
 
 impl Sealer {
     /// A sealer for values of `kind`: one fixed word per use, such as `session row`.
-    pub fn new(ring: &KeyRing, kind: &'static str, entropy: Arc<dyn Entropy>) -> Self {
+    pub(crate) fn new(ring: &KeyRing, kind: &'static str, entropy: Arc<dyn Entropy>) -> Self {
         let keys =
             ring.keys().map(|key| KindKey { id: key.derive(&["id"]), key: aead_key(key, kind) }).collect();
         Self { kind, keys, entropy }
     }
 
     /// Seals `plain` for `owner`: the bytes that will be at hand when it is opened, such as the row's key.
-    #[expect(
-        clippy::expect_used,
-        clippy::missing_panics_doc,
-        reason = "only 64 GiB of plaintext cannot be sealed"
-    )]
-    pub fn seal(&self, owner: &[u8], plain: &[u8]) -> Vec<u8> {
+    #[expect(clippy::expect_used, reason = "only 64 GiB of plaintext cannot be sealed")]
+    pub(crate) fn seal(&self, owner: &[u8], plain: &[u8]) -> Vec<u8> {
         let first = self.keys.first().expect("a ring holds a key");
         let nonce: [u8; NONCE_LEN] = random_bytes(&*self.entropy);
         // Room for all of it at once: a buffer that grows would leave copies of the plaintext behind.
@@ -88,7 +84,7 @@ impl Sealer {
     ///
     /// # Errors
     /// [`Unsealable`] in every other case.
-    pub fn open(&self, owner: &[u8], sealed: &[u8]) -> Result<Zeroizing<Vec<u8>>, Unsealable> {
+    pub(crate) fn open(&self, owner: &[u8], sealed: &[u8]) -> Result<Zeroizing<Vec<u8>>, Unsealable> {
         let (&version, rest) = sealed.split_first().ok_or(Unsealable)?;
         let (&id, rest) = rest.split_first_chunk::<KEY_ID_BYTES>().ok_or(Unsealable)?;
         let (&nonce, body) = rest.split_first_chunk::<NONCE_LEN>().ok_or(Unsealable)?;

@@ -8,19 +8,19 @@ use tokio_util::task::TaskTracker;
 
 /// Spawns on one runtime and remembers what still runs. Clones share the memory.
 #[derive(Clone, Debug)]
-pub struct Tasks {
+pub(crate) struct Tasks {
     handle: Handle,
     tracker: TaskTracker,
 }
 
 impl Tasks {
     /// Tasks that run on `handle`.
-    pub fn on(handle: Handle) -> Self {
+    pub(crate) fn on(handle: Handle) -> Self {
         Self { handle, tracker: TaskTracker::new() }
     }
 
     /// Starts a piece of work. Dropping what is returned detaches the work; it never cancels it.
-    pub fn spawn<F>(&self, work: F) -> JoinHandle<F::Output>
+    pub(crate) fn spawn<F>(&self, work: F) -> JoinHandle<F::Output>
     where
         F: Future + Send + 'static,
         F::Output: Send + 'static,
@@ -32,7 +32,7 @@ impl Tasks {
     ///
     /// # Cancel safety
     /// Dropping the future stops the waiting, not the work.
-    pub async fn drain(&self, limit: Duration) -> bool {
+    pub(crate) async fn drain(&self, limit: Duration) -> bool {
         self.tracker.close();
         tokio::time::timeout(limit, self.tracker.wait()).await.is_ok()
     }

@@ -32,6 +32,10 @@ pub(super) struct Opened {
 
 pub(super) fn open(settings: &SqliteSettings) -> Result<Opened, OpenError> {
     make_private(&settings.path)?;
+    connections(settings).map_err(|Refused(error)| error)
+}
+
+fn connections(settings: &SqliteSettings) -> Result<Opened, Refused> {
     let mut writer = connect(settings)?;
     // In one transaction: another process may be writing the first step right now.
     let reading = writer.transaction()?;
@@ -71,7 +75,7 @@ fn make_private(path: &Path) -> Result<(), OpenError> {
     Ok(())
 }
 
-fn connect(settings: &SqliteSettings) -> Result<Connection, OpenError> {
+fn connect(settings: &SqliteSettings) -> Result<Connection, Refused> {
     // One thread owns a connection, so it needs no lock; no URI, so a path is only a path.
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(&settings.path, flags)?;
@@ -82,37 +86,39 @@ fn connect(settings: &SqliteSettings) -> Result<Connection, OpenError> {
     Ok(connection)
 }
 
-fn set(connection: &Connection, pragma: &str, value: impl rusqlite::ToSql) -> Result<(), OpenError> {
+fn set(connection: &Connection, pragma: &str, value: impl rusqlite::ToSql) -> Result<(), Refused> {
     Ok(connection.pragma_update(None, pragma, value)?)
 }
 
-fn get(connection: &Connection, pragma: &str) -> Result<i64, OpenError> {
+fn get(connection: &Connection, pragma: &str) -> Result<i64, Refused> {
     Ok(connection.pragma_query_value(None, pragma, |row| row.get(0))?)
 }
 
 /// How many steps a file has taken, if it is ours or empty. To be asked within a transaction.
-fn judge(connection: &Connection) -> Result<usize, OpenError> {
+fn judge(connection: &Connection) -> Result<usize, Refused> {
     let format = get(connection, "user_version")?;
     if get(connection, "application_id")? != APPLICATION_ID {
         let things: i64 = connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
-        return if things == 0 && format == 0 { Ok(0) } else { Err(OpenError::Foreign) };
+        return if things == 0 && format == 0 { Ok(0) } else { Err(OpenError::Foreign.into()) };
     }
     match usize::try_from(format) {
         Ok(taken) if taken <= MIGRATIONS.len() => Ok(taken),
-        _ => Err(OpenError::Newer),
+        _ => Err(OpenError::Newer.into()),
     }
 }
 
 /// Turns the write-ahead log on. Of several that do so at once SQLite turns some away without waiting, whatever the busy
 /// timeout says, since each holds what another one needs: so we ask again.
-fn use_log(connection: &Connection, wait: Duration) -> Result<(), OpenError> {
+fn use_log(connection: &Connection, wait: Duration) -> Result<(), Refused> {
     let begun = Instant::now();
     loop {
         let asked =
             connection.pragma_update_and_check(None, "journal_mode", "WAL", |row| row.get::<_, String>(0));
         match asked {
             Ok(mode) if mode == "wal" => return Ok(()),
-            Ok(_) => return Err(OpenError::Unavailable("this file system has no write-ahead log".into())),
+            Ok(_) => {
+                return Err(OpenError::Unavailable("this file system has no write-ahead log".into()).into());
+            }
             Err(error) if is_busy(&error) && begun.elapsed() < wait => std::thread::park_timeout(ASK_AGAIN),
             Err(error) => return Err(error.into()),
         }
@@ -124,7 +130,7 @@ fn is_busy(error: &rusqlite::Error) -> bool {
 }
 
 /// Takes the steps that are missing, all or none. Of two processes one does it, and the other one finds it done.
-fn migrate(connection: &mut Connection) -> Result<(), OpenError> {
+fn migrate(connection: &mut Connection) -> Result<(), Refused> {
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     let taken = judge(&transaction)?;
     for step in MIGRATIONS.iter().skip(taken) {
@@ -135,11 +141,20 @@ fn migrate(connection: &mut Connection) -> Result<(), OpenError> {
     Ok(transaction.commit()?)
 }
 
-impl From<rusqlite::Error> for OpenError {
+/// Why not, on the way out. [`OpenError`] is public, so it converts from no type of SQLite's.
+struct Refused(OpenError);
+
+impl<E: Into<OpenError>> From<E> for Refused {
+    fn from(error: E) -> Self {
+        Self(error.into())
+    }
+}
+
+impl From<rusqlite::Error> for Refused {
     fn from(error: rusqlite::Error) -> Self {
-        match error.sqlite_error_code() {
-            Some(ErrorCode::NotADatabase) => Self::Foreign,
-            _ => Self::Unavailable(Box::new(error)),
-        }
+        Self(match error.sqlite_error_code() {
+            Some(ErrorCode::NotADatabase) => OpenError::Foreign,
+            _ => OpenError::Unavailable(Box::new(error)),
+        })
     }
 }
