@@ -8,13 +8,20 @@
 //! Names and addresses are checked before anything is sent: see [`NewUser::parse`].
 //! Source: docs/FORGEJO.md 4 and 5.
 
+pub mod client;
 pub mod error;
 pub mod new_user;
+pub mod password;
+
+mod power;
+mod reading;
 
 use std::fmt::Debug;
 
+pub use client::HttpForgeAdmin;
 pub use error::{AdminError, PasswordRule, TokenFault};
 pub use new_user::{Complaint, Field, NewUser, PlaceholderDomain, Problem, Username};
+pub use password::PasswordKind;
 
 use crate::base::account::UserId;
 use crate::base::clock::Timestamp;

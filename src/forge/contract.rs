@@ -5,7 +5,7 @@
 //! 2. What differs by version or setting is asked of the server first; a law then says what must hold there.
 //! 3. At the end the accounts are deleted, with all they own; what could not be is said.
 //!
-//! The admin's personal token needs the scope `write:admin` and nothing else: users and their applications are made with
+//! The admin's personal token needs the scopes `write:admin` and `read:user` and no others: users and their applications are made with
 //! the users' own passwords after that. The server must not ask for captchas, second factors or mail confirmation, and
 //! `ROOT_URL` must be the address that is called, or cookies would not come back.
 //!
@@ -14,6 +14,7 @@
 #![expect(clippy::indexing_slicing, reason = "a JSON value, read by a name it has not, is null")]
 
 mod account_laws;
+mod admin_laws;
 mod browser;
 mod consent_laws;
 mod flow;
@@ -40,7 +41,7 @@ use crate::wire::ForgeToken;
 pub struct Target {
     /// Where it is, as it calls itself.
     pub url: Url,
-    /// A site admin's personal token with `write:admin`.
+    /// A site admin's personal token with `write:admin` and `read:user`.
     pub admin: ForgeToken,
     /// How long its access tokens live.
     pub token_lifetime: Duration,
@@ -133,6 +134,12 @@ pub async fn run(target: Target) -> Outcome {
         account_laws::a_rename_keeps_the_id_and_a_deletion_ends_all,
         account_laws::names_are_taken_once,
         account_laws::bad_credentials_are_never_downgraded,
+        admin_laws::an_account_is_made_once_and_then_left_alone,
+        admin_laws::two_who_make_one_name_make_one_account,
+        admin_laws::people_organizations_and_old_names_are_told_apart,
+        admin_laws::names_that_are_refused_here_are_refused_there,
+        admin_laws::a_reset_demands_a_new_password_and_ends_nothing_else,
+        admin_laws::an_admin_token_tells_what_it_may_do,
         issue_laws::an_issue_is_filed_under_its_authors_name,
         issue_laws::a_renamed_repository_redirects_a_post,
         issue_laws::a_refused_issue_says_why,

@@ -14,7 +14,7 @@ const FLOORS: [&[&str]; 7] = [
 ];
 
 /// Files that decide and do not act: they may not name whatever waits, connects or keeps.
-const PURE: [&str; 35] = [
+const PURE: [&str; 38] = [
     "src/base/account.rs",
     "src/base/fault.rs",
     "src/base/path.rs",
@@ -26,6 +26,9 @@ const PURE: [&str; 35] = [
     "src/config/complaint.rs",
     "src/config/raw.rs",
     "src/config/unit.rs",
+    "src/forge/admin/error.rs",
+    "src/forge/admin/new_user.rs",
+    "src/forge/admin/reading.rs",
     "src/forge/discovery.rs",
     "src/forge/id_token.rs",
     "src/forge/scope.rs",

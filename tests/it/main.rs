@@ -33,6 +33,7 @@ mod demo_command;
 mod events;
 mod examples;
 mod floors;
+mod forge_admin;
 mod forge_client;
 mod forge_contract;
 mod forge_exchanges;

@@ -12,6 +12,7 @@ use super::flow::{CALLBACK, basic};
 use super::law::{Answer, Fault, Law, broken, holds};
 use super::{Passing, Target};
 use crate::base::entropy::{OsEntropy, random_bytes};
+use crate::base::secret::AdminToken;
 use crate::wire::ForgeToken;
 
 /// What every account here has for a password, up to its random part.
@@ -94,6 +95,16 @@ impl Lab {
 
     // --- the admin's part
 
+    /// The admin's token, for the client that makes accounts.
+    pub(super) fn admin_token(&self) -> AdminToken {
+        AdminToken::new(self.admin.expose())
+    }
+
+    /// A name that nobody has, of ours; say so with [`Lab::forget`] once somebody has it.
+    pub(super) fn fresh_login(&self) -> String {
+        format!("deployer_test_{}_{}", self.run, self.next())
+    }
+
     pub(super) async fn admin(&self, method: Method, path: &str, body: &Value) -> Law<Answer> {
         let token = format!("token {}", self.admin.expose());
         let sent = if body.is_null() { Sent::Nothing } else { Sent::Json(body) };
@@ -105,7 +116,7 @@ impl Lab {
     }
 
     pub(super) async fn account_that(&self, mut body: Value) -> Law<Account> {
-        let login = format!("deployer_test_{}_{}", self.run, self.next());
+        let login = self.fresh_login();
         let password = format!("{PASSWORD}-{}", self.run);
         for (name, value) in [
             ("username", login.clone()),

@@ -8,10 +8,10 @@ use super::ask::Ask;
 use super::caller::require_admin;
 use super::json_body::{Members, invalid};
 use super::names;
+use super::password_rule::Lack;
 use super::reply::{Answer, Reply};
 use super::rows::{Hashed, Kind, User};
 use super::server::Forge;
-use super::sign_in::SHORTEST_PASSWORD;
 use super::world::World;
 
 pub(super) fn list(forge: &Forge, ask: &Ask) -> Answer {
@@ -29,8 +29,21 @@ pub(super) fn create(forge: &Forge, ask: &Ask) -> Answer {
     let members = Members::of(forge, ask)?;
     check_members(forge, &members)?;
     let (login, email) = (members.text_or_empty("username"), members.text_or_empty("email"));
-    if members.text_or_empty("password").len() < SHORTEST_PASSWORD {
-        return Err(Reply::api_error(forge, StatusCode::BAD_REQUEST, "PasswordIsRequired"));
+    let local = members.number("source_id").unwrap_or_default() == 0;
+    let lack = forge.settings.passwords.lack(members.text_or_empty("password"));
+    if let Some(lack) = lack.filter(|_| local) {
+        let words = match lack {
+            Lack::Length => "PasswordIsRequired",
+            Lack::Complexity => "PasswordComplexity",
+            Lack::LeakCheck => "PasswordPwned",
+        };
+        return Err(Reply::api_error(forge, StatusCode::BAD_REQUEST, words));
+    }
+    if !local {
+        // This forge knows no other place of passwords.
+        let words =
+            format!("login source does not exist [id: {}]", members.number("source_id").unwrap_or_default());
+        return Err(unprocessable(forge, &words));
     }
     check_name(forge, &world, login)?;
     if world.user_with_email(email).is_some() {
@@ -96,7 +109,8 @@ fn unprocessable(forge: &Forge, words: &str) -> Reply {
     Reply::api_error(forge, StatusCode::UNPROCESSABLE_ENTITY, words)
 }
 
-/// Not atomic, as in Forgejo: a bad address leaves the new password in force.
+/// Not atomic, as in Forgejo: a bad address leaves the new password in force. The password of an account that another
+/// system keeps is ignored without a word.
 pub(super) fn change(forge: &Forge, ask: &Ask) -> Answer {
     let mut world = forge.world();
     require_admin(forge, &world, ask, "write:admin")?;
@@ -109,11 +123,16 @@ pub(super) fn change(forge: &Forge, ask: &Ask) -> Answer {
     let email = members.text("email");
     let taken = email.and_then(|email| world.user_with_email(email)).is_some_and(|user| user.id != id);
     let user = world.users.get_mut(&id).ok_or_else(|| Reply::api_not_found(forge))?;
-    if let Some(password) = members.text("password") {
-        if password.len() < SHORTEST_PASSWORD {
-            return Err(bad("password must be at least 8 characters"));
+    if let Some(password) = members.text("password").filter(|_| user.source_id == 0) {
+        match forge.settings.passwords.lack(password) {
+            None => user.password = Hashed::of(password),
+            Some(Lack::Length) => {
+                let shortest = forge.settings.passwords.shortest;
+                return Err(bad(&format!("password must be at least {shortest} characters")));
+            }
+            Some(Lack::Complexity) => return Err(bad("password not complex enough")),
+            Some(Lack::LeakCheck) => return Err(bad("password has been pwned")),
         }
-        user.password = Hashed::of(password);
     }
     set(&mut user.must_change_password, members.flag("must_change_password"));
     if let Some(email) = email {

@@ -31,13 +31,22 @@ pub(super) fn unknown(forge: &Forge, ask: &Ask) -> Reply {
 
 /// One page of rows with `X-Total-Count` and `Link`.
 pub(super) fn page(forge: &Forge, ask: &Ask, rows: Vec<Value>) -> Reply {
+    page_as(forge, ask, rows, Value::Array)
+}
+
+/// A page of what a search found: the rows stand in an object.
+pub(super) fn found(forge: &Forge, ask: &Ask, rows: Vec<Value>) -> Reply {
+    page_as(forge, ask, rows, |rows| json!({"ok": true, "data": rows}))
+}
+
+fn page_as(forge: &Forge, ask: &Ask, rows: Vec<Value>, shape: fn(Vec<Value>) -> Value) -> Reply {
     let number =
         |name: &str| ask.query(name).and_then(|value| value.parse::<usize>().ok()).filter(|value| *value > 0);
     let total = rows.len();
     let limit = number("limit").unwrap_or(PAGE).min(MOST_PAGE);
     let current = number("page").unwrap_or(1);
     let shown: Vec<Value> = rows.into_iter().skip((current - 1).saturating_mul(limit)).take(limit).collect();
-    let reply = Reply::json(StatusCode::OK, &Value::Array(shown))
+    let reply = Reply::json(StatusCode::OK, &shape(shown))
         .header(header::HeaderName::from_static("x-total-count"), &total.to_string());
     let last = total.div_ceil(limit).max(1);
     let link = |page: usize, rel: &str| {

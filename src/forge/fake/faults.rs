@@ -31,6 +31,8 @@ pub enum Endpoint {
     Introspect,
     /// `POST` of an issue.
     Issues,
+    /// `POST` or `PATCH` below `/api/v1/admin/users`.
+    AdminUsers,
     /// The rest of `/api/`.
     Api,
     /// Every other page.
@@ -50,6 +52,9 @@ impl Endpoint {
             "/login/oauth/introspect" => Self::Introspect,
             path if method == "POST" && path.starts_with("/api/v1/repos/") && path.ends_with("/issues") => {
                 Self::Issues
+            }
+            path if path.starts_with("/api/v1/admin/users") && matches!(method, "POST" | "PATCH") => {
+                Self::AdminUsers
             }
             path if path.starts_with("/api/") => Self::Api,
             _ => Self::Web,
@@ -79,6 +84,15 @@ pub enum Fault {
     Close,
     /// Does what was asked, then closes the connection: the answer is lost.
     LoseAnswer,
+    /// Does what was asked, then answers this all the same.
+    AnswerInstead {
+        /// The status.
+        status: u16,
+        /// The content type.
+        content_type: &'static str,
+        /// The body.
+        body: String,
+    },
     /// Holds the request until the gate opens, then does what was asked.
     Wait(Gate),
     /// Does what was asked at once, and holds the answer until the gate opens.
@@ -100,13 +114,7 @@ impl Fault {
     /// The answer, for the faults that are one.
     pub(super) fn answer(&self) -> Option<Response> {
         match self {
-            Self::Answer { status, content_type, body } => {
-                let mut response = Response::new(Body::from(body.clone()));
-                *response.status_mut() =
-                    StatusCode::from_u16(*status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-                response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
-                Some(response)
-            }
+            Self::Answer { status, content_type, body } => Some(canned(*status, content_type, body)),
             Self::Huge { bytes } => {
                 let mut response = Response::new(Body::new(Huge(*bytes)));
                 response
@@ -117,6 +125,21 @@ impl Fault {
             _ => None,
         }
     }
+
+    /// The answer that takes the place of the real one, after the deed.
+    pub(super) fn answer_instead(&self) -> Option<Response> {
+        match self {
+            Self::AnswerInstead { status, content_type, body } => Some(canned(*status, content_type, body)),
+            _ => None,
+        }
+    }
+}
+
+fn canned(status: u16, content_type: &'static str, body: &str) -> Response {
+    let mut response = Response::new(Body::from(body.to_owned()));
+    *response.status_mut() = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
+    response
 }
 
 /// That many spaces in pieces, without `Content-Length`: a client must stop by itself.

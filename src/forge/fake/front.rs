@@ -12,6 +12,7 @@ use tower_service::Service as _;
 
 use super::ask::{Arrival, cookie};
 use super::faults::{Endpoint, Fault};
+use super::record::Shown;
 use super::reply::{CACHE_CONTROL, Reply, TooEarlyForCsrf};
 use super::server::Forge;
 use super::settings::FakeVersion;
@@ -31,9 +32,10 @@ pub(super) async fn answer(
         return Ok(StatusCode::MISDIRECTED_REQUEST.into_response());
     }
     let endpoint = Endpoint::of(request.method().as_str(), request.uri().path());
-    let number = forge.record.arrived(endpoint, request.method().as_str(), request.uri().path());
+    let shown = Shown::of(request.headers());
+    let number = forge.record.arrived(endpoint, request.method().as_str(), request.uri().path(), shown);
     let fault = forge.faults.take(endpoint);
-    let response = match &fault {
+    let mut response = match &fault {
         Some(Fault::Close) => return Err(Closed),
         Some(Fault::Wait(gate)) => {
             gate.pass().await;
@@ -49,6 +51,9 @@ pub(super) async fn answer(
         Some(Fault::LoseAnswer) => return Err(Closed),
         Some(Fault::HoldAnswer(gate)) => gate.pass().await,
         _ => {}
+    }
+    if let Some(instead) = fault.as_ref().and_then(Fault::answer_instead) {
+        response = instead;
     }
     forge.record.answered(number, response.status().as_u16());
     Ok(response)

@@ -2,6 +2,7 @@
 
 use axum::http::StatusCode;
 
+use super::account_pages::is_visible;
 use super::api::page;
 use super::api_json;
 use super::ask::Ask;
@@ -107,6 +108,21 @@ pub(super) fn list(forge: &Forge, ask: &Ask) -> Answer {
         _ => !issue.closed,
     });
     let rows = shown.map(|issue| api_json::issue(forge, &world, repository, issue, viewer)).collect();
+    Ok(page(forge, ask, rows))
+}
+
+/// Issues of all repositories that the caller sees.
+pub(super) fn search(forge: &Forge, ask: &Ask) -> Answer {
+    let world = forge.world();
+    let caller = identify(forge, &world, ask)?;
+    check_scope(forge, caller.as_ref(), &["read:issue"])?;
+    let viewer = caller.map(|caller| caller.user);
+    let seen = world.repositories.values().filter(|repository| is_visible(&world, repository, viewer));
+    let rows = seen
+        .flat_map(|repository| repository.issues.iter().rev().map(move |issue| (repository, issue)))
+        .filter(|(_, issue)| !issue.closed)
+        .map(|(repository, issue)| api_json::issue(forge, &world, repository, issue, viewer))
+        .collect();
     Ok(page(forge, ask, rows))
 }
 

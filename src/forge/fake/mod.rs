@@ -1,6 +1,6 @@
 //! A little Forgejo on loopback, for the demo and for tests: it keeps state, and it has Forgejo's oddities.
 //!
-//! It plays what a proxy meets at a forge (`docs/FORGEJO.md` 1 to 3, 6, and of 4, 5 and 8 what those need): one grant per
+//! It plays what a proxy meets at a forge (`docs/FORGEJO.md` 1 to 6, and of 8 what those need): one grant per
 //! user and application with a frozen scope, one counter and one nonce; token errors that are all 400; codes that never
 //! expire; introspection that answers a form with 401 and a JSON body with JSON. `tests/it/forge_exchanges.rs` plays what
 //! real servers answered to it, `forge::contract` holds laws on both.
@@ -39,6 +39,7 @@ mod keys;
 mod names;
 mod operate;
 mod page;
+mod password_rule;
 mod power;
 mod record;
 mod reply;
@@ -58,7 +59,8 @@ mod well_known;
 mod world;
 
 pub use self::faults::{Endpoint, Fault, Gate};
-pub use self::record::Seen;
+pub use self::password_rule::PasswordPolicy;
+pub use self::record::{Seen, Shown};
 pub use self::seed::{NewApplication, NewRepository, NewUser, Unknown};
 pub use self::server::FakeForge;
 pub use self::settings::{FakeSettings, FakeVersion};

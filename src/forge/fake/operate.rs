@@ -32,6 +32,14 @@ impl FakeForge {
         self.change(login, |user| user.password = Hashed::of(password))
     }
 
+    /// Lets another system keep an account's password (LDAP and the like), or the forge itself again (0).
+    ///
+    /// # Errors
+    /// [`Unknown`] without such a user.
+    pub fn set_login_source(&self, login: &str, source: u64) -> Result<(), Unknown> {
+        self.change(login, |user| user.source_id = source)
+    }
+
     /// Takes a user out of all organizations and teams.
     ///
     /// # Errors

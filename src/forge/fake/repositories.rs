@@ -4,7 +4,7 @@ use axum::http::StatusCode;
 use serde_json::Value;
 
 use super::account_pages::is_visible;
-use super::api::{moved_status, page};
+use super::api::{found, moved_status, page};
 use super::api_json;
 use super::ask::Ask;
 use super::caller::{Caller, check_scope, identify, require};
@@ -61,6 +61,16 @@ pub(super) fn mine(forge: &Forge, ask: &Ask) -> Answer {
     let rows =
         own.map(|repository| api_json::repository(forge, &world, repository, Some(caller.user))).collect();
     Ok(page(forge, ask, rows))
+}
+
+pub(super) fn search(forge: &Forge, ask: &Ask) -> Answer {
+    let world = forge.world();
+    let caller = identify(forge, &world, ask)?;
+    check_scope(forge, caller.as_ref(), &["read:repository"])?;
+    let viewer = caller.map(|caller| caller.user);
+    let seen = world.repositories.values().filter(|repository| is_visible(&world, repository, viewer));
+    let rows = seen.map(|repository| api_json::repository(forge, &world, repository, viewer)).collect();
+    Ok(found(forge, ask, rows))
 }
 
 pub(super) fn create(forge: &Forge, ask: &Ask) -> Answer {

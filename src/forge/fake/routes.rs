@@ -63,12 +63,16 @@ fn api_routes() -> Router<Arc<Forge>> {
                 .merge(step_patch(applications::change))
                 .merge(step_delete(applications::delete)),
         )
+        .route("/notifications/new", step_get(users::news))
+        .route("/users/search", step_get(users::search))
         .route("/users/{login}", step_get(users::show))
         .route("/users/{login}/tokens", step_post(users::create_token))
-        .route("/orgs", step_post(users::create_organization))
+        .route("/orgs", step_get(users::organizations).merge(step_post(users::create_organization)))
         .route("/admin/users", step_get(admin::list).merge(step_post(admin::create)))
         .route("/admin/users/{login}", step_patch(admin::change).merge(step_delete(admin::delete)))
         .route("/admin/users/{login}/rename", step_post(admin::rename))
+        .route("/repos/search", step_get(repositories::search))
+        .route("/repos/issues/search", step_get(issues::search))
         .route(
             "/repos/{owner}/{repo}",
             step_get(repositories::show)

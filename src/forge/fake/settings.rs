@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use url::Url;
 
+use super::password_rule::PasswordPolicy;
 use crate::base::clock::{Clock, SystemClock};
 use crate::base::entropy::{Entropy, OsEntropy};
 
@@ -63,6 +64,8 @@ pub struct FakeSettings {
     pub invalidate_refresh_tokens: bool,
     /// `DISABLE_QUERY_AUTH_TOKEN`: no tokens in queries and forms.
     pub disable_query_auth_token: bool,
+    /// What it wants of passwords.
+    pub passwords: PasswordPolicy,
     /// Where to listen; always on loopback, port 0 picks one.
     pub listen: SocketAddr,
     /// `ROOT_URL`, when it is not where the fake listens.
@@ -83,6 +86,7 @@ impl Default for FakeSettings {
             refresh_lifetime: Duration::from_hours(730),
             invalidate_refresh_tokens: true,
             disable_query_auth_token: false,
+            passwords: PasswordPolicy::default(),
             listen: SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0),
             root_url: None,
             own_names_only: true,

@@ -5,13 +5,11 @@ use serde_json::json;
 
 use super::ask::Ask;
 use super::page::{Html, text};
+use super::password_rule::Lack;
 use super::reply::{Answer, Reply};
 use super::rows::{Hashed, WebSession};
 use super::server::Forge;
 use super::visitor::{self, CHANGE_PASSWORD, admit, check_form, destination, form_guard};
-
-/// Shortest password, in bytes (`MIN_PASSWORD_LENGTH`).
-pub(super) const SHORTEST_PASSWORD: usize = 8;
 
 pub(super) fn home(forge: &Forge, ask: &Ask) -> Reply {
     let world = forge.world();
@@ -131,12 +129,14 @@ pub(super) fn change_password(forge: &Forge, ask: &Ask) -> Answer {
     let mut world = forge.world();
     let user = admit(forge, &world, ask)?.user;
     let password = ask.value("password");
-    let complaint = if password.len() < SHORTEST_PASSWORD {
-        "Length must be at least 8 characters."
-    } else if password != ask.value("retype") {
-        "The passwords do not match."
-    } else {
-        ""
+    let complaint = match forge.settings.passwords.lack(password) {
+        Some(Lack::Length) => {
+            format!("Length must be at least {} characters.", forge.settings.passwords.shortest)
+        }
+        _ if password != ask.value("retype") => "The passwords do not match.".to_owned(),
+        Some(Lack::Complexity) => "Password does not pass complexity requirements.".to_owned(),
+        Some(Lack::LeakCheck) => "Could not complete request to HaveIBeenPwned".to_owned(),
+        None => String::new(),
     };
     let Some(user) =
         world.users.get_mut(&user).filter(|user| complaint.is_empty() && user.must_change_password)
@@ -145,7 +145,7 @@ pub(super) fn change_password(forge: &Forge, ask: &Ask) -> Answer {
         let reply = if complaint.is_empty() {
             Reply::see_other(ask, "/")
         } else {
-            password_form(forge, ask, complaint)
+            password_form(forge, ask, &complaint)
         };
         return Ok(reply);
     };

@@ -3,7 +3,7 @@
 use axum::http::StatusCode;
 use serde_json::{Value, json};
 
-use super::api::user_named;
+use super::api::{found, page, user_named};
 use super::api_json::{self, View, view_of};
 use super::ask::Ask;
 use super::caller::{Proof, check_scope, identify, require};
@@ -57,6 +57,33 @@ pub(super) fn show(forge: &Forge, ask: &Ask) -> Answer {
     Ok(Reply::json(StatusCode::OK, &api_json::user(forge, user, view)))
 }
 
+/// People only, never organizations; `uid` 0 or none: everybody.
+pub(super) fn search(forge: &Forge, ask: &Ask) -> Answer {
+    let world = forge.world();
+    let caller = identify(forge, &world, ask)?;
+    check_scope(forge, caller.as_ref(), &["read:user"])?;
+    let viewer = caller.map(|caller| caller.user);
+    let words = ask.query("q").unwrap_or_default().to_lowercase();
+    let id = ask.query("uid").and_then(|id| id.parse::<u64>().ok()).filter(|id| *id > 0);
+    let fits = |user: &&User| {
+        let texts = [&user.login, &user.full_name, &user.email];
+        user.is_person()
+            && id.is_none_or(|id| id == user.id)
+            && texts.iter().any(|text| text.to_lowercase().contains(&words))
+    };
+    let mut people: Vec<&User> = world.users.values().filter(fits).collect();
+    people.sort_by_key(|user| user.login.to_ascii_lowercase());
+    let rows =
+        people.into_iter().map(|user| api_json::user(forge, user, view_of(&world, user, viewer))).collect();
+    Ok(found(forge, ask, rows))
+}
+
+/// Nobody here is told anything.
+pub(super) fn news(forge: &Forge, ask: &Ask) -> Answer {
+    require(forge, &forge.world(), ask, &["read:notification"])?;
+    Ok(Reply::json(StatusCode::OK, &json!({"new": 0})))
+}
+
 /// With a password only: a token cannot make tokens.
 pub(super) fn create_token(forge: &Forge, ask: &Ask) -> Answer {
     let mut world = forge.world();
@@ -96,6 +123,23 @@ pub(super) fn create_token(forge: &Forge, ask: &Ask) -> Answer {
     Ok(Reply::json(StatusCode::CREATED, &body))
 }
 
+pub(super) fn organizations(forge: &Forge, ask: &Ask) -> Answer {
+    let world = forge.world();
+    let caller = identify(forge, &world, ask)?;
+    check_scope(forge, caller.as_ref(), &["read:organization"])?;
+    let all = world.users.values().filter(|user| !user.is_person());
+    let rows = all.map(|organization| self::organization(forge, organization)).collect();
+    Ok(page(forge, ask, rows))
+}
+
+fn organization(forge: &Forge, organization: &User) -> Value {
+    json!({
+        "id": organization.id, "name": organization.login, "full_name": "", "email": "",
+        "avatar_url": forge.avatar(organization), "description": "", "website": "", "location": "",
+        "visibility": "public", "repo_admin_change_team_access": false, "username": organization.login,
+    })
+}
+
 pub(super) fn create_organization(forge: &Forge, ask: &Ask) -> Answer {
     let mut world = forge.world();
     let creator = require(forge, &world, ask, &["write:organization"])?.user;
@@ -109,11 +153,7 @@ pub(super) fn create_organization(forge: &Forge, ask: &Ask) -> Answer {
     }
     let id = world.next_id("user");
     let organization = User::fresh(id, &name, "", "", Kind::Organization, forge.now());
-    let body = json!({
-        "id": id, "name": name, "full_name": "", "email": "", "avatar_url": forge.avatar(&organization),
-        "description": "", "website": "", "location": "", "visibility": "public",
-        "repo_admin_change_team_access": false, "username": name,
-    });
+    let body = self::organization(forge, &organization);
     world.add_user(organization);
     if let Some(creator) = world.users.get_mut(&creator) {
         creator.groups.extend([name.clone(), format!("{name}:owners")]);
