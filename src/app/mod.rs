@@ -11,6 +11,8 @@
 #[cfg(feature = "demo")]
 pub mod demo;
 
+pub mod sessions;
+
 mod front;
 mod house;
 mod run;

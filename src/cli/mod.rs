@@ -10,6 +10,7 @@ mod exit;
 mod reload;
 mod run;
 mod say;
+mod session;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -47,6 +48,12 @@ enum Command {
     /// request, and no session is lost. The running proxy's log names the keys that wait for a restart.
     #[command(after_help = exit::HELP)]
     Reload(reload::ReloadArgs),
+    /// List the sessions in the store, or end some.
+    ///
+    /// It works beside a running proxy, on the same file, as the user that the proxy runs as. No id, cookie or token is
+    /// ever printed: a handle opens nothing.
+    #[command(subcommand, after_help = exit::HELP)]
+    Session(session::SessionCommand),
     /// Show it all on this machine: a forge, an app and the proxy between them.
     ///
     /// Everything listens on loopback and is gone at the end (Ctrl-C). It prints the address to open, two accounts to
@@ -76,6 +83,7 @@ pub(crate) fn main() -> ExitCode {
         Command::Run(file) => run::run(&file.config),
         Command::Check(args) => check::check(&args),
         Command::Reload(args) => reload::reload(&args),
+        Command::Session(command) => session::session(&command),
         Command::Demo(args) => demo::demo(&args),
     };
     done.unwrap_or_else(|error| {

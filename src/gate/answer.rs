@@ -5,7 +5,7 @@ use http::header::{self, HeaderName, HeaderValue};
 use http::{Response, StatusCode};
 use serde_json::json;
 
-use crate::gate::pages::{Action, POLICY, Page};
+use crate::gate::pages::{Action, POLICY, Page, SessionsPage};
 use crate::gate::reason::Reason;
 use crate::gate::verdict::{Answer, Asked, Reader};
 use crate::wire::name;
@@ -67,6 +67,11 @@ fn typed(status: StatusCode, kind: &'static str, body: String, asked: &Asked) ->
     answer.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
     answer.headers_mut().insert(header::VARY, HeaderValue::from_static("Accept, Sec-Fetch-Mode, Cookie"));
     answer
+}
+
+/// The page of somebody's own sessions.
+pub(super) fn page(page: &SessionsPage<'_>, asked: &Asked) -> Answer {
+    typed(StatusCode::OK, "text/html; charset=utf-8", page.html(), asked)
 }
 
 /// A refusal, as a page for a person and as problem+json (RFC 9457) for a program.

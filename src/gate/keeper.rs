@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::request::Parts;
-use http::{HeaderValue, header};
+use http::{HeaderValue, Method, header};
 use moka::sync::Cache;
 use tokio::runtime::Handle;
 use tokio::time::Instant;
@@ -171,6 +171,7 @@ fn rests() -> Cache<AccountKey, Timestamp> {
 
 /// What is kept of a request while the store or the forge is asked. It has no `Debug`: codes and states stand in queries.
 pub(super) struct Ticket {
+    pub method: Method,
     pub path: String,
     pub query: String,
     pub form: PathForm,
@@ -227,6 +228,7 @@ impl Gatekeeper for ForgeKeeper {
             }
         };
         let ticket = |forwarded| Ticket {
+            method: head.method.clone(),
             path: path.to_owned(),
             query: head.uri.query().unwrap_or_default().to_owned(),
             form,

@@ -26,6 +26,7 @@ mod judge;
 mod keep;
 mod near;
 mod own;
+mod own_sessions;
 mod pages;
 mod reader;
 mod recheck;

@@ -29,6 +29,8 @@ pub(super) enum Own {
     Logout,
     /// `GET auth/whoami`: who is signed in, until when; never a token.
     Whoami,
+    /// `GET auth/sessions`: the visitor's own sessions; `POST auth/sessions?end=HANDLE` or `?end=others` ends some.
+    Sessions,
 }
 
 impl Own {
@@ -39,6 +41,7 @@ impl Own {
             "/auth/callback" => Some(Self::Callback),
             "/auth/logout" => Some(Self::Logout),
             "/auth/whoami" => Some(Self::Whoami),
+            "/auth/sessions" => Some(Self::Sessions),
             _ => None,
         }
     }
@@ -51,11 +54,12 @@ impl Own {
         origin: &str,
     ) -> Option<(Reason, Option<&'static str>)> {
         match (self, method) {
-            (Self::Logout, &Method::POST) => {
+            (Self::Logout | Self::Sessions, &Method::POST) => {
                 rules::comes_from_elsewhere(headers, origin).then_some((reason::FOREIGN_ORIGIN, None))
             }
             (Self::Logout, _) => Some((reason::BAD_METHOD, Some("POST"))),
             (_, &Method::GET) => None,
+            (Self::Sessions, _) => Some((reason::BAD_METHOD, Some("GET, POST"))),
             _ => Some((reason::BAD_METHOD, Some("GET"))),
         }
     }
@@ -78,10 +82,12 @@ impl ForgeKeeper {
             Own::Callback => sign_in::callback(&self, ticket).await,
             Own::Logout => self.log_out(&ticket).await,
             Own::Whoami => self.whoami(&ticket).await,
+            Own::Sessions if ticket.method == Method::POST => self.end_some(&ticket).await,
+            Own::Sessions => self.own_sessions(&ticket).await,
         }
     }
 
-    async fn log_out(&self, ticket: &Ticket) -> Answer {
+    pub(super) async fn log_out(&self, ticket: &Ticket) -> Answer {
         if let Some(key) = ticket.session {
             let everywhere = only(&ticket.query, "everywhere").as_deref() == Some("true");
             let ended = if everywhere { self.end_everywhere(key).await } else { self.end_here(key).await };
@@ -132,12 +138,21 @@ impl ForgeKeeper {
     }
 
     async fn whoami(&self, ticket: &Ticket) -> Answer {
+        match self.present(ticket).await {
+            Ok(known) => answer::document(&self.description(&known), &ticket.asked),
+            Err(refusal) => *refusal,
+        }
+    }
+
+    /// Who is signed in, or the answer to somebody who is not, or whom the forge does not let act.
+    pub(super) async fn present(&self, ticket: &Ticket) -> Result<Known, Box<Answer>> {
+        let refuse = |reason, offer| Err(Box::new(answer::refuse(reason, offer, &ticket.asked)));
         let until = Instant::now() + self.terms.settings.wait;
         let known = match ticket.session {
             None => None,
             Some(key) => match self.looked_at(key, ticket.asked.reader, until).await {
                 Ok(known) => known.map(|(known, _)| known),
-                Err(()) => return answer::refuse(reason::STORE_UNAVAILABLE, Offer::default(), &ticket.asked),
+                Err(()) => return refuse(reason::STORE_UNAVAILABLE, Offer::default()),
             },
         };
         let now = self.shared.clock.now();
@@ -147,11 +162,11 @@ impl ForgeKeeper {
         let Some(known) = live else {
             let login_url = Some(format!("{}{}", self.terms.origin, self.path("/auth/login")));
             let offer = Offer { actions: self.sign_in_actions("/"), login_url, ..Offer::default() };
-            return answer::refuse(reason::SIGN_IN_REQUIRED, offer, &ticket.asked);
+            return refuse(reason::SIGN_IN_REQUIRED, offer);
         };
         match known.account.grant.standing {
-            Standing::Good => answer::document(&self.description(&known), &ticket.asked),
-            standing => self.barred(standing, &known, ticket),
+            Standing::Good => Ok(known),
+            standing => Err(Box::new(self.barred(standing, &known, ticket))),
         }
     }
 

@@ -66,6 +66,64 @@ impl<'a> Page<'a> {
     }
 }
 
+/// A moment as people say it, and exactly.
+#[derive(Debug)]
+pub(super) struct Moment {
+    pub words: String,
+    pub exact: String,
+}
+
+/// One of somebody's sessions.
+#[derive(Debug)]
+pub(super) struct SessionItem {
+    /// Its handle; also the element's id.
+    pub handle: String,
+    /// What kind of browser.
+    pub browser: String,
+    /// Whether this very page was opened in it.
+    pub this: bool,
+    /// The origin that it was made at, if that is another one.
+    pub elsewhere: Option<String>,
+    pub signed_in: Moment,
+    pub seen: Moment,
+    pub ends: Moment,
+}
+
+/// The page of somebody's own sessions.
+#[derive(Debug, Template)]
+#[template(path = "gate/pages/sessions.html", config = "src/askama.toml")]
+pub(super) struct SessionsPage<'a> {
+    who: &'a str,
+    items: Vec<SessionItem>,
+    /// How many are there beyond those that are shown.
+    more: usize,
+    /// How many others than this one.
+    others: usize,
+    prefix: &'a str,
+    request_id: &'a str,
+    style: &'static str,
+}
+
+impl<'a> SessionsPage<'a> {
+    /// Of `total` sessions those that are shown.
+    pub(super) fn new(
+        who: &'a str,
+        items: Vec<SessionItem>,
+        total: usize,
+        prefix: &'a str,
+        request_id: &'a str,
+    ) -> Self {
+        let (more, others) = (total.saturating_sub(items.len()), total.saturating_sub(1));
+        Self { who, items, more, others, prefix, request_id, style: STYLE }
+    }
+
+    /// The page as HTML.
+    pub(super) fn html(&self) -> String {
+        // As above.
+        self.render().unwrap_or_default()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -79,6 +137,18 @@ mod tests {
         page.who = Some(evil);
         page.actions.push(Action { id: "x", href: evil.to_owned(), label: "y", main: true });
         assert!(!page.html().contains("<script"));
+        let moment = || Moment { words: evil.to_owned(), exact: evil.to_owned() };
+        let item = SessionItem {
+            handle: evil.to_owned(),
+            browser: evil.to_owned(),
+            this: false,
+            elsewhere: Some(evil.to_owned()),
+            signed_in: moment(),
+            seen: moment(),
+            ends: moment(),
+        };
+        let page = SessionsPage::new(evil, vec![item], 3, evil, evil).html();
+        assert!(!page.contains("<script") && page.contains("End all others"));
     }
 
     #[test]

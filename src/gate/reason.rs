@@ -69,6 +69,8 @@ reasons! {
         "The forge does not accept this proxy's registration. Only the operator can mend that; tell them the request id below."
     STORE_UNAVAILABLE "store_unavailable" SERVICE_UNAVAILABLE "Sessions cannot be looked up"
         "You are probably still signed in, but it cannot be looked up at the moment. Try again in a little while."
+    SESSION_UNKNOWN "session_unknown" NOT_FOUND "This session is not there"
+        "None of your sessions has this name. It may have ended already."
     TOKEN_UNAVAILABLE "token_unavailable" SERVICE_UNAVAILABLE "Your forge token cannot be renewed"
         "You are signed in, but the forge does not renew your token at the moment. Try again in a little while."
     SHUTTING_DOWN "shutting_down" SERVICE_UNAVAILABLE "Back in a moment"

@@ -214,3 +214,9 @@ fn whatever_is_refused_is_explained_with_a_way_out() {
 fn a_script_of_a_page_whose_session_has_ended_is_told_so_and_begins_no_sign_in() {
     tell("background", &house(true), |_| json!({}), |_| {});
 }
+
+/// Holds: S13, K1.
+#[test]
+fn somebody_ends_his_other_sessions_from_a_page_without_scripts() {
+    tell("sessions", &house(true), |_| json!({}), |_| {});
+}

@@ -45,6 +45,7 @@ mod headers;
 mod id_token;
 mod layer;
 mod noback;
+mod own_sessions;
 mod papers;
 mod process;
 mod raw_http;

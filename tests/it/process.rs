@@ -561,3 +561,96 @@ async fn a_port_that_is_taken_stops_the_start() {
     yard.configure(&yard.toml().replace("127.0.0.1:0", &address));
     yard.assert_refused(3, &[&address]).await;
 }
+
+/// Runs a command to its end: its exit code and what it said.
+async fn command(arguments: &[&str]) -> (i32, String) {
+    let program = Program::start(arguments, &[]);
+    let code = program.ended().await.unwrap();
+    (code, program.text())
+}
+
+/// Holds: S13 (an operator lists and ends sessions beside the running proxy, which honours it within 5 s).
+#[tokio::test]
+async fn an_operator_lists_and_ends_sessions_while_the_proxy_runs() {
+    let yard = Yard::new().await;
+    let file = yard.path("proxy.toml");
+    let file = file.to_str().unwrap();
+    let session = async |what: &str, more: &[&str]| {
+        command(&[&["session", what, "--config", file], more].concat()).await
+    };
+    let (code, said) = session("list", &[]).await;
+    assert!(code == 3 && said.contains("there is no store at"), "{code} {said}");
+
+    let program = yard.run();
+    let (mut alice, mut second) =
+        (yard.sign_in(&program, "alice").await, yard.sign_in(&program, "alice").await);
+    let mut bob = yard.sign_in(&program, "bob").await;
+    let (code, said) = session("list", &["--json"]).await;
+    assert_eq!(code, 0, "{said}");
+    let told: serde_json::Value = serde_json::from_str(&said).unwrap();
+    let users: Vec<_> = told["sessions"].as_array().unwrap().iter().map(|one| one["user"].clone()).collect();
+    assert_eq!(users.len(), 3);
+    let (code, table) = session("list", &[]).await;
+    assert!(code == 0 && table.contains("alice") && table.contains("3 sessions"), "{table}");
+    for secret in [&said, &table] {
+        for browser in [&alice, &second, &bob] {
+            for cookie in browser.cookies() {
+                assert!(!secret.contains(&cookie.value), "no cookie is printed");
+            }
+        }
+        assert!(!secret.contains("eyJ"), "no token is printed");
+    }
+
+    // One of alice's, by the digits that the log shows.
+    let one = told["sessions"].as_array().unwrap().iter().find(|one| one["user"] == "alice").unwrap();
+    let digits = one["handle"].as_str().unwrap().get(..8).unwrap();
+    let (code, said) = session("revoke", &[digits]).await;
+    assert!(code == 0 && said.contains("1 session ended"), "{said}");
+    let gone = async |browsers: &mut [&mut Browser], wanted: usize| {
+        let began = std::time::Instant::now();
+        loop {
+            let mut left = 0;
+            for browser in browsers.iter_mut() {
+                left += usize::from(browser.fetch(&yard.at("/")).await.status() == 200);
+            }
+            if left == wanted {
+                return;
+            }
+            assert!(began.elapsed() < Duration::from_secs(5), "it is honoured within five seconds");
+            tokio::task::yield_now().await;
+        }
+    };
+    gone(&mut [&mut alice, &mut second], 1).await;
+    assert_eq!(bob.fetch(&yard.at("/")).await.status(), 200);
+    let (code, said) = session("revoke", &["--user", "Alice", "--json"]).await;
+    let ended: serde_json::Value = serde_json::from_str(&said).unwrap();
+    assert_eq!((code, ended["revoked"].as_array().unwrap().len()), (0, 1), "{said}");
+    gone(&mut [&mut alice, &mut second], 0).await;
+    let (code, said) = session("revoke", &["--all"]).await;
+    assert!(code == 0 && said.contains("1 session ended"), "{said}");
+    gone(&mut [&mut bob], 0).await;
+    let (code, said) = session("list", &[]).await;
+    assert!(code == 0 && said.contains("0 sessions"), "{said}");
+    assert!(!program.has_ended());
+
+    // Bad input is told, and ends nothing.
+    for (arguments, expected, words) in [
+        (vec!["0123456789abcdef"], 3, "no session has this name"),
+        (vec!["--user", "nobody"], 0, "0 sessions ended"),
+        (vec!["--user-id", "999"], 0, "0 sessions ended"),
+        (vec!["xyz"], 2, "8 to 16 hexadecimal digits"),
+        (vec![], 2, "required"),
+        (vec!["--all", "--user", "bob"], 2, "cannot be used with"),
+    ] {
+        let (code, said) = session("revoke", &arguments).await;
+        assert!(code == expected && said.contains(words), "{arguments:?}: {code} {said}");
+    }
+    // Sessions in memory are the running process's alone.
+    let toml =
+        yard.toml().replace("path = \"sessions.db\"\nkey = { file = \"session_key\" }", "store = \"memory\"");
+    yard.configure(&toml);
+    let (code, said) = session("list", &[]).await;
+    assert!(code == 3 && said.contains("memory") && said.contains("/_hero/auth/sessions"), "{code} {said}");
+    yard.configure("nonsense = 1");
+    assert_eq!(session("revoke", &["--all"]).await.0, 1);
+}
