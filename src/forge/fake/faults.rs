@@ -5,6 +5,7 @@ use std::convert::Infallible;
 use std::pin::Pin;
 use std::sync::{Mutex, PoisonError};
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use axum::body::{Body, Bytes};
 use axum::http::{HeaderValue, StatusCode, header};
@@ -95,6 +96,8 @@ pub enum Fault {
     },
     /// Holds the request until the gate opens, then does what was asked.
     Wait(Gate),
+    /// Holds the request for so long, then does what was asked.
+    Slow(Duration),
     /// Does what was asked at once, and holds the answer until the gate opens.
     HoldAnswer(Gate),
 }

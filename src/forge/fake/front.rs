@@ -41,6 +41,10 @@ pub(super) async fn answer(
             gate.pass().await;
             play(&forge, router, request).await
         }
+        Some(Fault::Slow(time)) => {
+            tokio::time::sleep(*time).await;
+            play(&forge, router, request).await
+        }
         Some(fault) => match fault.answer() {
             Some(response) => response,
             None => play(&forge, router, request).await,

@@ -1,5 +1,7 @@
 //! What an operator of the forge does behind a client's back, and what a test wants to know afterwards.
 
+use std::time::Duration;
+
 use super::faults::{Endpoint, Fault};
 use super::keys::SigningKey;
 use super::record::Seen;
@@ -137,6 +139,11 @@ impl FakeForge {
         let user = world.user_named(login).ok_or(Unknown)?.id;
         let application = world.application_of_client(client_id).ok_or(Unknown)?.id;
         world.grant_of(user, application).map(|grant| grant.id).ok_or(Unknown)
+    }
+
+    /// Gives the tokens that are made from now on another life (`ACCESS_TOKEN_EXPIRATION_TIME`).
+    pub fn set_token_lifetime(&self, lifetime: Duration) {
+        self.forge.set_token_lifetime(lifetime);
     }
 
     /// Makes a new signing key: the JWKS changes, and all tokens of before are void.

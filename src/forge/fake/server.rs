@@ -3,6 +3,7 @@
 use std::io;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::time::Duration;
 
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpListener;
@@ -43,6 +44,7 @@ pub(super) struct Forge {
     root: Url,
     pub(super) local: SocketAddr,
     key: RwLock<Arc<SigningKey>>,
+    token_lifetime: RwLock<Duration>,
     world: Mutex<World>,
 }
 
@@ -72,6 +74,7 @@ impl FakeForge {
         let url = Url::parse(&format!("http://{local}/")).map_err(io::Error::other)?;
         let root = settings.root_url.clone().unwrap_or_else(|| url.clone());
         let forge = Arc::new(Forge {
+            token_lifetime: RwLock::new(settings.token_lifetime),
             settings,
             record: Record::default(),
             faults: Faults::default(),
@@ -115,6 +118,15 @@ impl Forge {
 
     pub(super) fn now(&self) -> Timestamp {
         self.settings.clock.now()
+    }
+
+    /// How long the tokens live that are made from now on.
+    pub(super) fn token_lifetime(&self) -> Duration {
+        *self.token_lifetime.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn set_token_lifetime(&self, lifetime: Duration) {
+        *self.token_lifetime.write().unwrap_or_else(PoisonError::into_inner) = lifetime;
     }
 
     pub(super) fn key(&self) -> Arc<SigningKey> {

@@ -44,7 +44,7 @@ pub(super) fn issue(forge: &Forge, world: &mut World, grant_id: u64) -> Option<V
     let user = world.users.get(&grant.user)?;
     let key = forge.key();
     let issued = now.secs();
-    let expires = now.plus(forge.settings.token_lifetime).secs();
+    let expires = now.plus(forge.token_lifetime()).secs();
     let access = key.sign(&json!({"gnt": grant.id, "tt": 0, "exp": expires, "iat": issued}));
     let mut refresh = json!({
         "gnt": grant.id, "tt": 1, "exp": now.plus(forge.settings.refresh_lifetime).secs(), "iat": issued,
@@ -53,7 +53,7 @@ pub(super) fn issue(forge: &Forge, world: &mut World, grant_id: u64) -> Option<V
     let mut response = json!({
         "access_token": access,
         "token_type": "bearer",
-        "expires_in": forge.settings.token_lifetime.as_secs(),
+        "expires_in": forge.token_lifetime().as_secs(),
         "refresh_token": key.sign(&refresh),
     });
     if grant.scope_has("openid") {
