@@ -8,8 +8,12 @@
 //! 3. The file is ours alone (mode 0600), or it is not opened. A file of a newer program, or of another one, is refused
 //!    and left as it is.
 //!
+//! 4. A lease is worth as much as the process that holds it: who opens the file and finds nobody else alive on it drops
+//!    all leases.
+//!
 //! The log needs a local file system: no NFS.
 
+mod alive;
 mod open;
 mod sql;
 mod worker;
@@ -26,6 +30,7 @@ use crate::base::port::Answer;
 use crate::base::secret_file::SecretFileError;
 use crate::session::id::SessionKey;
 use crate::session::store::{GrantRow, Lease, SessionRow, SessionStore, StoreError, Swap};
+use alive::Alive;
 use worker::Worker;
 
 /// Where the file lies, and how much it may take.
@@ -75,6 +80,8 @@ pub struct SqliteStore {
     // Closed first, so that the writer is the last one out and tidies the log up.
     reader: Worker,
     writer: Worker,
+    // Last of all: whoever finds nobody alive believes that nobody writes either.
+    _alive: Alive,
 }
 
 impl SqliteStore {
@@ -88,7 +95,8 @@ impl SqliteStore {
         let start = |name, connection| {
             Worker::start(name, connection, settings).map_err(|error| OpenError::Unavailable(Box::new(error)))
         };
-        Ok(Self { writer: start("store-write", opened.writer)?, reader: start("store-read", opened.reader)? })
+        let (writer, reader) = (start("store-write", opened.writer)?, start("store-read", opened.reader)?);
+        Ok(Self { reader, writer, _alive: opened.alive })
     }
 }
 

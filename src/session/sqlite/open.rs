@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior};
 
+use super::alive::{self, Alive};
 use super::{OpenError, SqliteSettings};
 use crate::base::secret_file::{Reason, SecretFileError, check_private};
 
@@ -28,6 +29,7 @@ const ASK_AGAIN: Duration = Duration::from_millis(5);
 pub(super) struct Opened {
     pub(super) writer: Connection,
     pub(super) reader: Connection,
+    pub(super) alive: Alive,
 }
 
 pub(super) fn open(settings: &SqliteSettings) -> Result<Opened, OpenError> {
@@ -43,6 +45,10 @@ fn connections(settings: &SqliteSettings) -> Result<Opened, Refused> {
     reading.finish()?;
     use_log(&writer, settings.wait)?;
     migrate(&mut writer)?;
+    let alive = alive::sign(&beside(&settings.path, "-alive"), settings.wait, || {
+        // A store that cannot do this opens all the same: what it is asked later it answers by itself.
+        drop(writer.execute("DELETE FROM leases", []));
+    })?;
     set(&writer, "synchronous", "NORMAL")?;
     set(&writer, "secure_delete", "ON")?;
     let pages = i64::try_from(settings.max_bytes / PAGE_BYTES).unwrap_or(i64::MAX);
@@ -51,7 +57,7 @@ fn connections(settings: &SqliteSettings) -> Result<Opened, Refused> {
     set(&writer, "journal_size_limit", 4 << 20)?;
     let reader = connect(settings)?;
     set(&reader, "query_only", "ON")?;
-    Ok(Opened { writer, reader })
+    Ok(Opened { writer, reader, alive })
 }
 
 /// Makes the file if there is none, and makes sure that nobody else may use it or what lies beside it. SQLite gives its
@@ -65,14 +71,18 @@ fn make_private(path: &Path) -> Result<(), OpenError> {
         _ => check_private(path)?,
     }
     for suffix in ["-wal", "-shm", "-journal"] {
-        let mut beside = path.as_os_str().to_owned();
-        beside.push(suffix);
-        match check_private(&PathBuf::from(beside)) {
+        match check_private(&beside(path, suffix)) {
             Err(error) if !matches!(error.reason, Reason::Missing) => return Err(error.into()),
             _ => {}
         }
     }
     Ok(())
+}
+
+fn beside(path: &Path, suffix: &str) -> PathBuf {
+    let mut beside = path.as_os_str().to_owned();
+    beside.push(suffix);
+    beside.into()
 }
 
 fn connect(settings: &SqliteSettings) -> Result<Connection, Refused> {

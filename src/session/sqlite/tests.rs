@@ -93,21 +93,42 @@ fn many_may_open_one_new_file_at_once() {
 #[tokio::test]
 async fn a_restart_keeps_everything() {
     let folder = tempfile::tempdir().unwrap();
-    let lease = Lease { account: ACCOUNT, holder: [1; 16], until: START.plus(Duration::from_mins(1)) };
     let before = store(&folder);
     before.insert_session(KEY, session(100)).await.unwrap();
     before.swap_grant(ACCOUNT, None, grant(1)).await.unwrap();
     assert!(before.claim([3; 32], START, START.plus(Duration::from_mins(1))).await.unwrap());
-    assert!(before.lease(lease.clone(), START).await.unwrap());
     drop(before);
     let after = store(&folder);
     assert_eq!(after.session(KEY, START).await.unwrap(), Some(session(100)));
     assert_eq!(after.grant(ACCOUNT).await.unwrap(), Some(grant(1)));
     assert!(!after.claim([3; 32], START, START.plus(Duration::from_mins(1))).await.unwrap());
-    assert!(!after.lease(Lease { holder: [2; 16], ..lease }, START).await.unwrap());
     after.remove_session(KEY).await.unwrap();
     drop(after);
     assert_eq!(store(&folder).session(KEY, START).await.unwrap(), None, "signed out stays signed out");
+}
+
+/// Holds: R8, R13 (a process that is gone holds nobody up; one that lives is respected).
+#[tokio::test]
+async fn a_lease_dies_with_the_last_process_on_the_store() {
+    let folder = tempfile::tempdir().unwrap();
+    let lease =
+        |holder| Lease { account: ACCOUNT, holder: [holder; 16], until: START.plus(Duration::from_mins(1)) };
+    let (one, two) = (store(&folder), store(&folder));
+    assert!(one.lease(lease(1), START).await.unwrap());
+    drop(one);
+    let three = store(&folder);
+    for alive in [&two, &three] {
+        assert!(
+            !alive.lease(lease(2), START).await.unwrap(),
+            "whose it is nobody can tell: one of them lives"
+        );
+    }
+    drop((two, three));
+    assert!(store(&folder).lease(lease(3), START).await.unwrap());
+    assert_eq!(
+        fs::metadata(folder.path().join("store.db-alive")).unwrap().permissions().mode() & 0o777,
+        0o600
+    );
 }
 
 /// The test binary starts itself again as the process that gets killed.
@@ -315,7 +336,7 @@ async fn the_file_and_what_lies_beside_it_are_private() {
         names.push(entry.file_name().into_string().unwrap());
     }
     names.sort();
-    assert_eq!(names, ["store.db", "store.db-shm", "store.db-wal"]);
+    assert_eq!(names, ["store.db", "store.db-alive", "store.db-shm", "store.db-wal"]);
 }
 
 /// Holds: S9.
@@ -374,9 +395,10 @@ async fn a_dropped_store_has_closed_its_file() {
     store.insert_session(KEY, session(100)).await.unwrap();
     drop(store);
     // The last connection takes its log with it: both threads have ended.
-    let names: Vec<_> =
+    let mut names: Vec<_> =
         fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
-    assert_eq!(names, ["store.db"]);
+    names.sort();
+    assert_eq!(names, ["store.db", "store.db-alive"]);
 }
 
 #[tokio::test]
