@@ -1,7 +1,7 @@
 //! The forge over HTTP: the only file that opens a connection to it, and the only one that knows the HTTP client.
 //!
 //! 1. No redirect is followed: a secret goes where it was sent, or nowhere.
-//! 2. A call has one total time, its body included, and a shorter time to connect.
+//! 2. A call has one total time, its body included, and a shorter time to connect. A call for tokens has twice that time.
 //! 3. A body is read in pieces and given up beyond 1 MiB.
 //! 4. No proxy is taken from the environment, no cookie is kept, no body is unpacked.
 //! 5. An error keeps neither body nor URL: it is a fixed text.
@@ -31,8 +31,14 @@ pub struct Settings {
     pub client_id: String,
     /// Our client secret.
     pub client_secret: ClientSecret,
-    /// The longest a call may take in all.
+    /// The longest a call may take in all; one for tokens twice as long ([`token_timeout`]).
     pub timeout: Duration,
+}
+
+/// The longest a call for tokens may take where other calls may take `timeout`: the forge may have outdated the old ones
+/// when we give up, and then the visitor has to sign in again.
+pub fn token_timeout(timeout: Duration) -> Duration {
+    timeout * 2
 }
 
 /// Why no client can be made of the settings.
@@ -62,6 +68,7 @@ const CONNECT: Duration = Duration::from_secs(5);
 #[derive(Clone)]
 pub(crate) struct Transport {
     client: reqwest::Client,
+    timeout: Duration,
 }
 
 impl Transport {
@@ -80,7 +87,6 @@ impl Transport {
             .no_proxy()
             .referer(false)
             .user_agent(concat!("hero_proxy/", env!("CARGO_PKG_VERSION")))
-            .timeout(settings.timeout)
             .connect_timeout(settings.timeout.min(CONNECT))
             .pool_idle_timeout(IDLE);
         if let Some(pem) = &settings.ca_pem {
@@ -94,7 +100,7 @@ impl Transport {
             builder = builder.tls_certs_only([]);
         }
         let fault = if settings.ca_pem.is_some() { BadSettings::Ca } else { BadSettings::SystemCa };
-        Ok(Self { client: builder.build().map_err(|_| fault)? })
+        Ok(Self { client: builder.build().map_err(|_| fault)?, timeout: settings.timeout })
     }
 
     /// Asks for a document that anybody may read.
@@ -124,8 +130,31 @@ impl Transport {
         &self,
         request: http::Request<Vec<u8>>,
     ) -> Result<http::Response<Vec<u8>>, ForgeError> {
-        let request = reqwest::Request::try_from(request)
+        self.send_within(self.timeout, request).await
+    }
+
+    /// The same for the token endpoint: an answer of its that is lost may be the end of a grant.
+    ///
+    /// # Errors
+    /// As [`Transport::send`].
+    ///
+    /// # Cancel safety
+    /// As [`Transport::send`].
+    pub(crate) async fn send_for_tokens(
+        &self,
+        request: http::Request<Vec<u8>>,
+    ) -> Result<http::Response<Vec<u8>>, ForgeError> {
+        self.send_within(token_timeout(self.timeout), request).await
+    }
+
+    async fn send_within(
+        &self,
+        limit: Duration,
+        request: http::Request<Vec<u8>>,
+    ) -> Result<http::Response<Vec<u8>>, ForgeError> {
+        let mut request = reqwest::Request::try_from(request)
             .map_err(|_| ForgeError::Garbled("a URL that cannot be called"))?;
+        *request.timeout_mut() = Some(limit);
         let mut answer = self.client.execute(request).await.map_err(|error| fault(&error))?;
         if answer.content_length().is_some_and(|length| length > MAX_BODY as u64) {
             return Err(ForgeError::Garbled("an answer that is too large"));

@@ -111,7 +111,7 @@ impl<'c> AsyncHttpClient<'c> for Bridge<'_> {
 
     fn call(&'c self, request: HttpRequest) -> Self::Future {
         Box::pin(async move {
-            let response = self.0.send(request).await?;
+            let response = self.0.send_for_tokens(request).await?;
             match response.status() {
                 // 401 is what RFC 6749 §5.2 allows for `invalid_client`; Forgejo says 400 for everything.
                 StatusCode::OK | StatusCode::BAD_REQUEST | StatusCode::UNAUTHORIZED => Ok(response),

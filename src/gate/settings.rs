@@ -6,6 +6,7 @@ use crate::base::account::Group;
 use crate::base::path::RouteTable;
 use crate::base::peer::TrustedPeers;
 use crate::base::url::WebUrl;
+use crate::forge::http::token_timeout;
 
 /// What a lease leaves for the store.
 pub(super) const STORE_TIME: Duration = Duration::from_secs(10);
@@ -35,7 +36,7 @@ pub struct Settings {
     pub min_ttl: Duration,
     /// How long a request waits for the forge or the store at most.
     pub wait: Duration,
-    /// The longest that one call to the forge may take.
+    /// The longest that one call to the forge may take; one for tokens twice as long.
     pub forge_timeout: Duration,
     /// What happens when no live token can be had although one is wanted.
     pub without_token: WithoutToken,
@@ -51,7 +52,7 @@ impl Settings {
     /// The longest that one renewal may take: a lease lasts so long, and so does the drain of a process. Two calls to the
     /// forge, discovery and the token endpoint, and some seconds for the store.
     pub fn lease(&self) -> Duration {
-        self.forge_timeout * 2 + STORE_TIME
+        self.forge_timeout + token_timeout(self.forge_timeout) + STORE_TIME
     }
 }
 

@@ -32,6 +32,7 @@ mod consuming;
 mod demo_command;
 mod events;
 mod examples;
+mod expiry;
 mod floors;
 mod forge_admin;
 mod forge_client;

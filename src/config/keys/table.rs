@@ -57,7 +57,7 @@ pub const PARTS: &[Part] = &[
             key("scopes", Texts, Is("[\"openid\", \"profile\", \"email\", \"groups\", \"read:user\", \"write:issue\"]"), Restart,
                 "What to ask the forge for. At least one API scope: without one the forge gives a token of full power. A visitor's first consent freezes them."),
             key("timeout", Duration(SECOND, 2 * MINUTE), Is("\"10s\""), Restart,
-                "The longest a call to the forge may take in all."),
+                "The longest a call to the forge may take in all; one for tokens, whose answer must not be lost, twice as long."),
         ],
     },
     Part {

@@ -33,6 +33,11 @@ pub async fn soon<F: Future>(what: &str, event: F) -> F::Output {
     }
 }
 
+/// Waits for a moment of the real clock: a process of its own has no other.
+pub async fn moment(at: tokio::time::Instant) {
+    tokio::time::interval_at(at, DEADLINE).tick().await;
+}
+
 /// Bytes as text, byte for byte (ISO 8859-1), so that odd bytes show in an assertion.
 pub fn latin1(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| char::from(*byte)).collect()
