@@ -8,6 +8,7 @@ pub mod desk;
 pub mod echo;
 pub mod house;
 pub mod logs;
+pub mod mirror;
 pub mod moody;
 pub mod program;
 pub mod raw;
@@ -46,4 +47,10 @@ pub fn latin1(bytes: &[u8]) -> String {
 /// The place of `needle` in `bytes`.
 pub fn find(bytes: &[u8], needle: &[u8]) -> Option<usize> {
     bytes.windows(needle.len()).position(|window| window == needle)
+}
+
+/// A number that whoever runs the test may set.
+pub fn number_of(variable: &str, default: u64) -> u64 {
+    let Some(text) = std::env::var_os(variable) else { return default };
+    text.to_str().and_then(|text| text.parse().ok()).unwrap_or_else(|| panic!("{variable} is no number"))
 }
