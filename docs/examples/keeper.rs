@@ -63,6 +63,7 @@ impl SignIn {
             forge_token: if self.pass_token { ForgeTokenFor::Everybody } else { ForgeTokenFor::Nobody },
             groups: GroupsFor::None,
             cross_origin: false,
+            renew_on_401: false,
         };
         let open = self.open.iter().map(|prefix| (prefix.clone(), true, rule(true)));
         let words = ["openid", "profile", "email", "groups", "read:user", "write:issue"];

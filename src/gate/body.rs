@@ -16,13 +16,18 @@ pin_project! {
     #[derive(Debug)]
     pub struct Untrailed<B> {
         #[pin]
-        inner: B,
+        inner: Option<B>,
     }
 }
 
 impl<B> Untrailed<B> {
     pub(crate) fn new(inner: B) -> Self {
-        Self { inner }
+        Self { inner: Some(inner) }
+    }
+
+    /// Nothing: what a request without a body is sent again with.
+    pub(crate) fn nothing() -> Self {
+        Self { inner: None }
     }
 }
 
@@ -34,7 +39,7 @@ impl<B: Body> Body for Untrailed<B> {
         self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<B::Data>, B::Error>>> {
-        let mut inner = self.project().inner;
+        let Some(mut inner) = self.project().inner.as_pin_mut() else { return Poll::Ready(None) };
         loop {
             match ready!(inner.as_mut().poll_frame(context)) {
                 Some(Ok(frame)) if frame.is_trailers() => {}
@@ -44,11 +49,11 @@ impl<B: Body> Body for Untrailed<B> {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.inner.is_end_stream()
+        self.inner.as_ref().is_none_or(Body::is_end_stream)
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.inner.size_hint()
+        self.inner.as_ref().map_or(SizeHint::with_exact(0), Body::size_hint)
     }
 }
 

@@ -48,6 +48,12 @@ where
     K: Eq + Hash + Copy + Send + 'static,
     V: Clone + Send + Sync + 'static,
 {
+    /// Joins the flight of `key` if there is one.
+    pub(super) fn under_way(&self, key: K) -> Option<Flight<V>> {
+        let under_way = self.under_way.lock().unwrap_or_else(PoisonError::into_inner);
+        under_way.get(&key).map(|flight| Flight(flight.clone()))
+    }
+
     /// Joins the flight of `key`, starting it with `work` if there is none.
     pub(super) fn join<F>(&self, tasks: &Tasks, key: K, work: impl FnOnce() -> F) -> Flight<V>
     where

@@ -37,6 +37,7 @@ use crate::gate::scope;
 use crate::gate::settings::Settings;
 use crate::gate::siblings::Siblings;
 use crate::gate::terms::{Terms, forwarded, misshapen};
+use crate::gate::trial;
 use crate::gate::unsaved::{Exchanges, Unsaved};
 use crate::gate::verdict::{Answer, Asked, Decision, Gatekeeper, Verdict};
 use crate::session::cookie::UnsafeOrigin;
@@ -91,6 +92,8 @@ pub(super) struct Shared {
     pub rounds: Flights<AccountKey, Round>,
     /// Accounts of which the forge told nothing when it was asked last.
     pub failing: Cache<AccountKey, Failing>,
+    /// Accounts whose token an app called invalid a moment ago, and when.
+    pub accused: Cache<AccountKey, Timestamp>,
     /// Token sets that are not stored yet.
     pub unsaved: Unsaved,
     /// Exchanges that have not come so far yet.
@@ -130,6 +133,7 @@ impl ForgeKeeper {
             asks: Flights::default(),
             asked: rests(),
             rounds: Flights::default(),
+            accused: Cache::builder().max_capacity(100_000).time_to_live(FAILING).build(),
             failing: Cache::builder().max_capacity(100_000).time_to_live(FAILING).build(),
             unsaved: Unsaved::default(),
             under_way: Exchanges::default(),
@@ -283,8 +287,15 @@ impl Gatekeeper for ForgeKeeper {
                     judge(&terms.settings, route, form, &known, at, false)
             {
                 self.behind(&known, behind, due, at);
-                asked.signed_in = injection.visitor.is_some();
-                return Decision::Now(Verdict::Pass(Injection { forwarded, ..injection }));
+                let signed_in = injection.visitor.is_some();
+                let verdict = if trial::is_wanted(route, &injection) {
+                    let injection = Injection { forwarded: forwarded.clone(), ..injection };
+                    self.on_trial(injection, &known, ticket(forwarded))
+                } else {
+                    Verdict::Pass(Injection { forwarded, ..injection })
+                };
+                asked.signed_in = signed_in;
+                return Decision::Now(verdict);
             }
         }
         self.later(
@@ -335,7 +346,7 @@ impl ForgeKeeper {
         }))
     }
 
-    async fn signed_in(self, key: SessionKey, ticket: Ticket) -> Verdict {
+    pub(super) async fn signed_in(self, key: SessionKey, ticket: Ticket) -> Verdict {
         // A route that is gone here was there when the ticket was written: the terms are the same.
         let Some(route) = self.terms.settings.routes.find(&ticket.path) else {
             return refused(reason::NO_ROUTE, Offer::default(), &ticket.asked);
@@ -365,7 +376,12 @@ impl ForgeKeeper {
         match judgement {
             Judgement::Pass(injection, behind) => {
                 self.behind(&known, behind, due, at);
-                Verdict::Pass(Injection { forwarded: ticket.forwarded, ..injection })
+                if trial::is_wanted(route, &injection) {
+                    let injection = Injection { forwarded: ticket.forwarded.clone(), ..injection };
+                    self.on_trial(injection, &known, ticket)
+                } else {
+                    Verdict::Pass(Injection { forwarded: ticket.forwarded, ..injection })
+                }
             }
             Judgement::Barred(standing) => Verdict::Answer(Box::new(self.barred(standing, &known, &ticket))),
             Judgement::Forbidden => {

@@ -8,7 +8,7 @@ use std::task::{Context, Poll, ready};
 use bytes::Bytes;
 use http::header::{self, HeaderValue};
 use http::request::Parts;
-use http::{Request, Response};
+use http::{Method, Request, Response};
 use http_body::Body;
 use pin_project_lite::pin_project;
 use tower_layer::Layer;
@@ -17,8 +17,9 @@ use tracing::warn;
 
 use crate::base::fault::Fault;
 use crate::gate::body::{GateBody, Untrailed};
+use crate::gate::challenge::calls_token_invalid;
 use crate::gate::reader;
-use crate::gate::verdict::{Answer, Asked, Decision, Gatekeeper, Verdict};
+use crate::gate::verdict::{AfterTrial, Answer, Asked, Decision, Gatekeeper, Trial, Verdict};
 use crate::wire::inject::{Injection, inject};
 use crate::wire::name;
 use crate::wire::scrub::{scrub, scrub_answer};
@@ -64,7 +65,7 @@ where
 {
     type Response = Response<GateBody<R>>;
     type Error = S::Error;
-    type Future = GateFuture<S, B, S::Future, K, K::Later>;
+    type Future = GateFuture<S, B, R, S::Future, K, K::Later>;
 
     fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
         self.inner.poll_ready(context)
@@ -79,7 +80,11 @@ where
         let mut asked = Asked { request_id, reader: reader::of(&head), signed_in: false };
         let step = match self.keeper.decide(&head, scrubbed, &mut asked) {
             Decision::Now(Verdict::Pass(injection)) => {
-                Step::Inner { inner: pass(&mut self.inner, head, body, injection) }
+                Step::Inner { inner: pass(&mut self.inner, head, Untrailed::new(body), injection) }
+            }
+            Decision::Now(Verdict::PassOnTrial(injection, trial)) => {
+                let (inner, again) = pass_on_trial(&mut self.inner, head, body, injection, trial);
+                Step::OnTrial { inner, again }
             }
             Decision::Now(Verdict::Answer(answer)) => Step::Answer { answer: Some(answer) },
             Decision::Later(later) => {
@@ -94,12 +99,35 @@ where
 }
 
 /// Injects and calls. After the injection nothing is removed any more.
-fn pass<S, B>(service: &mut S, mut head: Parts, body: B, injection: Injection) -> S::Future
+fn pass<S, B>(service: &mut S, mut head: Parts, body: Untrailed<B>, injection: Injection) -> S::Future
 where
     S: Service<Request<Untrailed<B>>>,
 {
     inject(&mut head.headers, injection);
-    service.call(Request::from_parts(head, Untrailed::new(body)))
+    service.call(Request::from_parts(head, body))
+}
+
+/// The same, and what is needed should the backend call the token invalid.
+fn pass_on_trial<S, B>(
+    service: &mut S,
+    head: Parts,
+    body: B,
+    injection: Injection,
+    trial: Trial,
+) -> (S::Future, Option<Box<Again<S>>>)
+where
+    S: Service<Request<Untrailed<B>>> + Clone,
+    B: Body,
+{
+    let repeatable = is_repeatable(&head.method) && body.is_end_stream();
+    let spare = repeatable.then(|| Spare { inner: service.clone(), head: head.clone() });
+    let inner = pass(service, head, Untrailed::new(body), injection);
+    (inner, Some(Box::new(Again { trial, spare })))
+}
+
+/// Whether a request may be sent twice with the effect of once (RFC 9110 §9.2.2).
+fn is_repeatable(method: &Method) -> bool {
+    matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS | Method::PUT | Method::DELETE)
 }
 
 /// A request that waits for its verdict, and the service that is ready for it.
@@ -109,11 +137,29 @@ struct Held<S, B> {
     body: B,
 }
 
+/// What a request on trial may need.
+struct Again<S> {
+    trial: Trial,
+    spare: Option<Spare<S>>,
+}
+
+/// A request as it was before anything was said to the backend, and a service to send it to once more.
+struct Spare<S> {
+    inner: S,
+    head: Parts,
+}
+
+/// A backend's answer that calls a token invalid, kept until it is known what follows.
+struct Refused<S, R> {
+    spare: Spare<S>,
+    response: Response<R>,
+}
+
 pin_project! {
     /// The gate's answer to come. Nothing in it is boxed on the way of a request that passes at once.
-    pub struct GateFuture<S, B, F, K, L> {
+    pub struct GateFuture<S, B, R, F, K, L> {
         #[pin]
-        step: Step<S, B, F, L>,
+        step: Step<S, B, R, F, L>,
         keeper: K,
         asked: Asked,
     }
@@ -121,23 +167,27 @@ pin_project! {
 
 pin_project! {
     #[project = StepNow]
-    enum Step<S, B, F, L> {
+    enum Step<S, B, R, F, L> {
         Inner { #[pin] inner: F },
+        OnTrial { #[pin] inner: F, again: Option<Box<Again<S>>> },
+        Refused { after: AfterTrial, refused: Option<Box<Refused<S, R>>> },
+        Again { spare: Spare<S>, injection: Option<Box<Injection>> },
         Answer { answer: Option<Box<Answer>> },
         Later { later: L, held: Option<Box<Held<S, B>>> },
     }
 }
 
-impl<S, B, F, K, L> fmt::Debug for GateFuture<S, B, F, K, L> {
+impl<S, B, R, F, K, L> fmt::Debug for GateFuture<S, B, R, F, K, L> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("GateFuture").finish_non_exhaustive()
     }
 }
 
-impl<S, B, K, R> Future for GateFuture<S, B, S::Future, K, K::Later>
+impl<S, B, K, R> Future for GateFuture<S, B, R, S::Future, K, K::Later>
 where
-    S: Service<Request<Untrailed<B>>, Response = Response<R>>,
+    S: Service<Request<Untrailed<B>>, Response = Response<R>> + Clone,
     K: Gatekeeper,
+    B: Body,
     R: Body<Data = Bytes>,
 {
     type Output = Result<Response<GateBody<R>>, S::Error>;
@@ -150,6 +200,41 @@ where
                     let response = ready!(inner.poll(context))?;
                     return Poll::Ready(Ok(finish(response, this.keeper, this.asked)));
                 }
+                StepNow::OnTrial { inner, again } => {
+                    let response = ready!(inner.poll(context))?;
+                    let again = again.take().filter(|_| calls_token_invalid(&response)).map(|again| *again);
+                    let Some(Again { trial, spare }) = again else {
+                        return Poll::Ready(Ok(finish(response, this.keeper, this.asked)));
+                    };
+                    let after = trial.begin();
+                    let Some(spare) = spare else {
+                        return Poll::Ready(Ok(finish(response, this.keeper, this.asked)));
+                    };
+                    Step::Refused { after, refused: Some(Box::new(Refused { spare, response })) }
+                }
+                StepNow::Refused { after, refused } => {
+                    let verdict = ready!(after.as_mut().poll(context));
+                    match (verdict, refused.take().map(|refused| *refused)) {
+                        (Some(Verdict::Answer(answer)), _) => Step::Answer { answer: Some(answer) },
+                        // Once and no more: a trial of the second try is not begun. The first answer ends here.
+                        (
+                            Some(Verdict::Pass(injection) | Verdict::PassOnTrial(injection, _)),
+                            Some(Refused { spare, .. }),
+                        ) => Step::Again { spare, injection: Some(Box::new(injection)) },
+                        (None, Some(Refused { response, .. })) => {
+                            return Poll::Ready(Ok(finish(response, this.keeper, this.asked)));
+                        }
+                        // Polled after it was done.
+                        (_, None) => Step::Answer { answer: None },
+                    }
+                }
+                StepNow::Again { spare, injection } => {
+                    ready!(spare.inner.poll_ready(context))?;
+                    let injection = injection.take().map(|injection| *injection).unwrap_or_default();
+                    Step::Inner {
+                        inner: pass(&mut spare.inner, spare.head.clone(), Untrailed::nothing(), injection),
+                    }
+                }
                 StepNow::Answer { answer } => {
                     let answer = answer.take().map(|answer| *answer).unwrap_or_default();
                     return Poll::Ready(Ok(answer.map(GateBody::ours)));
@@ -160,10 +245,16 @@ where
                         (Verdict::Pass(injection), Some(held)) => {
                             let Held { mut inner, head, body } = *held;
                             this.asked.signed_in = injection.visitor.is_some();
-                            Step::Inner { inner: pass(&mut inner, head, body, injection) }
+                            Step::Inner { inner: pass(&mut inner, head, Untrailed::new(body), injection) }
+                        }
+                        (Verdict::PassOnTrial(injection, trial), Some(held)) => {
+                            let Held { mut inner, head, body } = *held;
+                            this.asked.signed_in = injection.visitor.is_some();
+                            let (inner, again) = pass_on_trial(&mut inner, head, body, injection, trial);
+                            Step::OnTrial { inner, again }
                         }
                         // Polled after it was done; there is nothing left to pass.
-                        (Verdict::Pass(_), None) => Step::Answer { answer: None },
+                        (Verdict::Pass(_) | Verdict::PassOnTrial(..), None) => Step::Answer { answer: None },
                     }
                 }
             };

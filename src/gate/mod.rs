@@ -19,6 +19,7 @@ pub mod verdict;
 
 mod barred;
 mod browser;
+mod challenge;
 mod exchange;
 mod flight;
 mod flow;
@@ -39,6 +40,7 @@ mod siblings;
 mod sign_in;
 mod stranger;
 mod terms;
+mod trial;
 mod unsaved;
 
 #[cfg(test)]

@@ -118,6 +118,7 @@ mod tests {
             forge_token: ForgeTokenFor::Nobody,
             groups: GroupsFor::None,
             cross_origin: false,
+            renew_on_401: false,
         }
     }
 

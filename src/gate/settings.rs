@@ -103,6 +103,8 @@ pub struct RouteRule {
     pub groups: GroupsFor,
     /// Whether unsafe methods may come from other origins.
     pub cross_origin: bool,
+    /// Whether the upstream is believed when it calls the visitor's token invalid.
+    pub renew_on_401: bool,
 }
 
 /// Whose token a route's upstream may have.

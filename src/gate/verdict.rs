@@ -1,5 +1,8 @@
 //! What a gate asks and what it is told. Others may bring a gatekeeper of their own and keep the header law.
 
+use std::fmt;
+use std::pin::Pin;
+
 use bytes::Bytes;
 use http::request::Parts;
 use http::{HeaderValue, Response};
@@ -16,8 +19,38 @@ pub type Answer = Response<Bytes>;
 pub enum Verdict {
     /// Yes, with this said to the backend.
     Pass(Injection),
+    /// The same, and the backend is believed when it calls the token in it invalid (a 401 whose challenge is `Bearer` with
+    /// `error="invalid_token"`, RFC 6750 §3): then the trial says what follows.
+    PassOnTrial(Injection, Trial),
     /// No: this is the answer.
     Answer(Box<Answer>),
+}
+
+/// What follows once a backend has called the token of a request invalid: begun at most once, and only then.
+///
+/// Another verdict: pass, and the request is sent once more if it has no body and its method may be repeated
+/// (RFC 9110 §9.2.2), or an answer in place of the backend's. None: the backend's answer stands. For a request that cannot
+/// be sent again the work is begun, and not waited for.
+pub struct Trial(Box<dyn FnOnce() -> AfterTrial + Send>);
+
+/// What a trial comes to.
+pub type AfterTrial = Pin<Box<dyn Future<Output = Option<Verdict>> + Send>>;
+
+impl Trial {
+    /// A trial that begins this work. What the work does goes on when its future is dropped, or is of no use then.
+    pub fn new(begin: impl FnOnce() -> AfterTrial + Send + 'static) -> Self {
+        Self(Box::new(begin))
+    }
+
+    pub(super) fn begin(self) -> AfterTrial {
+        (self.0)()
+    }
+}
+
+impl fmt::Debug for Trial {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Trial")
+    }
 }
 
 /// A verdict, or the work that leads to one.

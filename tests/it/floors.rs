@@ -14,7 +14,7 @@ const FLOORS: [&[&str]; 7] = [
 ];
 
 /// Files that decide and do not act: they may not name whatever waits, connects or keeps.
-const PURE: [&str; 38] = [
+const PURE: [&str; 39] = [
     "src/base/account.rs",
     "src/base/fault.rs",
     "src/base/path.rs",
@@ -34,6 +34,7 @@ const PURE: [&str; 38] = [
     "src/forge/scope.rs",
     "src/forward/hop.rs",
     "src/forward/settings.rs",
+    "src/gate/challenge.rs",
     "src/gate/flow.rs",
     "src/gate/judge.rs",
     "src/gate/reader.rs",

@@ -10,7 +10,7 @@ use bytes::Bytes;
 use hero_proxy::base::fault::Fault;
 use hero_proxy::gate::ForgeAuthLayer;
 use hero_proxy::gate::body::Untrailed;
-use hero_proxy::gate::verdict::{Answer, Asked, Decision, Gatekeeper, Verdict};
+use hero_proxy::gate::verdict::{Answer, Asked, Decision, Gatekeeper, Trial, Verdict};
 use hero_proxy::wire::inject::{Injection, TokenHeaders};
 use hero_proxy::wire::scrub::{OwnCookies, ScrubRules, Scrubbed};
 use http::request::Parts;
@@ -53,6 +53,21 @@ impl Gatekeeper for Open {
         let value = HeaderValue::from_static;
         let token = TokenHeaders { token: value("true"), expires: value("9"), scopes: None };
         let verdict = Verdict::Pass(Injection { token: Some(Arc::new(token)), ..Injection::default() });
+        if head.uri.path().starts_with("/trial") {
+            let trial = Trial::new(move || {
+                let token = TokenHeaders { token: value("new"), expires: value("9"), scopes: None };
+                let again = Injection { token: Some(Arc::new(token)), ..Injection::default() };
+                // A trial of the second try is not begun.
+                let endless = Trial::new(|| Box::pin(async { panic!("once and no more") }));
+                Box::pin(async { Some(Verdict::PassOnTrial(again, endless)) })
+            });
+            let Verdict::Pass(injection) = verdict else { unreachable!() };
+            let verdict = Verdict::PassOnTrial(injection, trial);
+            return match head.uri.path() {
+                "/trial/later" => Decision::Later(Box::pin(async { verdict })),
+                _ => Decision::Now(verdict),
+            };
+        }
         match head.uri.path() {
             "/later" => Decision::Later(Box::pin(async { verdict })),
             _ => Decision::Now(verdict),
@@ -88,6 +103,10 @@ impl Body for Frames {
         _: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
         Poll::Ready(self.0.pop_front().map(Ok))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.0.is_empty()
     }
 }
 
@@ -132,5 +151,63 @@ async fn reserved_names_are_no_trailers_in_either_direction() {
         names.sort_unstable();
         assert_eq!(names, ["grpc-status", "server-timing"]);
         assert_eq!(body.to_bytes(), "abcabc");
+    }
+}
+
+/// A backend that refuses every token, and wants to be asked whether it is ready before each call.
+#[derive(Default)]
+struct Refuses {
+    ready: bool,
+    seen: Arc<Mutex<Vec<(HeaderMap, u64)>>>,
+}
+
+impl Clone for Refuses {
+    fn clone(&self) -> Self {
+        Self { ready: false, seen: Arc::clone(&self.seen) }
+    }
+}
+
+impl tower::Service<Request<Untrailed<Frames>>> for Refuses {
+    type Response = Response<Frames>;
+    type Error = Infallible;
+    type Future = std::future::Ready<Result<Self::Response, Infallible>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        self.ready = true;
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<Untrailed<Frames>>) -> Self::Future {
+        assert!(std::mem::take(&mut self.ready), "called before it was ready");
+        let length = request.body().size_hint().lower();
+        self.seen.lock().unwrap().push((request.headers().clone(), length));
+        let response =
+            Response::builder().status(401).header("www-authenticate", "Bearer error=invalid_token");
+        std::future::ready(Ok(response.body(Frames::default()).unwrap()))
+    }
+}
+
+/// Holds: R15.
+#[tokio::test]
+async fn a_request_on_trial_is_sent_once_more_by_a_ready_service_and_with_nothing_of_the_first() {
+    for path in ["/trial", "/trial/later"] {
+        for (method, body, expected) in [
+            ("GET", Frames::default(), vec!["true", "new"]),
+            ("POST", Frames::default(), vec!["true"]),
+            ("PUT", Frames::with(&[]), vec!["true"]),
+        ] {
+            let backend = Refuses::default();
+            let seen = Arc::clone(&backend.seen);
+            let gate = ForgeAuthLayer::new(Open::new()).layer(backend);
+            let request = Request::builder().method(method).uri(path).header("x-hero-forge-token", "planted");
+            let response = gate.oneshot(request.body(body).unwrap()).await.unwrap();
+            assert_eq!(response.status(), 401, "the backend's answer, the second time too");
+            let seen = seen.lock().unwrap();
+            let tokens: Vec<_> = seen.iter().map(|(headers, _)| &headers["x-hero-forge-token"]).collect();
+            assert_eq!(tokens, expected, "{method} {path}");
+            assert!(
+                seen.iter().all(|(headers, _)| headers.get_all("x-hero-forge-token").iter().count() == 1)
+            );
+        }
     }
 }

@@ -64,6 +64,7 @@ mod story;
 mod streaming;
 mod tokens;
 mod traces;
+mod trial;
 mod upstream_tls;
 mod welcome;
 mod words;

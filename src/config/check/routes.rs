@@ -95,6 +95,7 @@ fn rule(section: &Section<'_>, report: &mut Report<'_>) -> Option<RouteRule> {
     let allow = section.has("allow").then(|| access::allow_list(section, "allow", report));
     let public = section.flag("public", report);
     let cross_origin = section.flag("cross_origin", report);
+    let renew_on_401 = section.flag("renew_on_401", report);
     if public == Some(true) && allow.is_some() {
         report.error(
             &section.spot("public"),
@@ -103,6 +104,14 @@ fn rule(section: &Section<'_>, report: &mut Report<'_>) -> Option<RouteRule> {
         );
     }
     let opted_in = forge_token.as_ref().is_some_and(|who| *who != ForgeTokenFor::Nobody);
+    if renew_on_401 == Some(true) && !opted_in {
+        let fix = "write forge_token = true, or remove it";
+        report.warn(
+            &section.spot("renew_on_401"),
+            "this upstream gets no token, so it has none to refuse",
+            fix,
+        );
+    }
     for (name, on) in [("public", public), ("cross_origin", cross_origin)] {
         if opted_in && on == Some(true) {
             report.warn(
@@ -124,6 +133,7 @@ fn rule(section: &Section<'_>, report: &mut Report<'_>) -> Option<RouteRule> {
         forge_token: forge_token?,
         groups: groups?,
         cross_origin: cross_origin?,
+        renew_on_401: renew_on_401?,
     })
 }
 

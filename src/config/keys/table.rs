@@ -122,6 +122,8 @@ pub const PARTS: &[Part] = &[
                 "Nobody needs to sign in here."),
             key("cross_origin", Flag, Is("false"), Live,
                 "Whether pages of other origins may send forms and scripts' requests that change things."),
+            key("renew_on_401", Flag, Is("false"), Live,
+                "Whether this upstream is believed when it answers 401 with WWW-Authenticate: Bearer error=\"invalid_token\": the visitor's token is then renewed, at most once a minute, and a request without a body whose method may be repeated is sent once more."),
             key("ca", Text, Means("the system's certificates"), Live,
                 "A PEM file with the certificates to trust for an https upstream, instead of the system's."),
             key("allow_plaintext", Flag, Is("false"), Live,

@@ -30,6 +30,7 @@ const CHANGES: &[(&str, &str)] = &[
     ("session.store", "store = \"memory\""),
     ("session.path", "path = \"other.db\""),
     ("session.key", "key = { file = \"other_key\" }"),
+    ("routes.renew_on_401", "renew_on_401 = true"),
     ("session.recheck", "recheck = \"1m\""),
     ("session.idle", "idle = \"1h\""),
     ("session.absolute", "absolute = \"8d\""),
