@@ -131,6 +131,8 @@ pub async fn run(target: Target) -> Outcome {
         introspection_laws::userinfo_needs_no_scope_and_an_access_token,
         account_laws::a_password_that_must_change_changes_on_the_way_and_blocks_the_api,
         account_laws::a_suspended_account_is_seen_by_api_calls_only,
+        account_laws::the_version_tells_a_barred_account_from_a_dead_token,
+        account_laws::userinfo_tells_the_names_and_groups_of_the_moment,
         account_laws::a_rename_keeps_the_id_and_a_deletion_ends_all,
         account_laws::names_are_taken_once,
         account_laws::bad_credentials_are_never_downgraded,

@@ -12,6 +12,7 @@ use crate::gate::keeper::{ForgeKeeper, Ticket};
 use crate::gate::near::Known;
 use crate::gate::reason::{self, Reason};
 use crate::gate::rules;
+use crate::gate::scope;
 use crate::gate::sign_in;
 use crate::gate::verdict::{Answer, Reader};
 use crate::session::id::SessionKey;
@@ -198,7 +199,7 @@ impl ForgeKeeper {
                 "expires_at": session.record.expires_at.secs(),
                 "idle_seconds": self.terms.settings.session.idle.as_secs(),
             },
-            "forge_token": { "state": state, "scopes": grant.scope, "revoke_at": self.forge_link("user/settings/applications") },
+            "forge_token": { "state": state, "reason": scope::reason(&grant.verdict), "scopes": grant.scope, "revoke_at": self.forge_link("user/settings/applications") },
         })
     }
 }

@@ -11,6 +11,7 @@ use crate::forge::api::Introspection;
 use crate::forge::scope;
 use crate::gate::keep;
 use crate::gate::keeper::Shared;
+use crate::gate::reason;
 use crate::gate::renew::{Law, note};
 use crate::session::record::{GrantRecord, ScopeVerdict};
 use crate::session::store::StoreError;
@@ -65,6 +66,16 @@ pub(super) async fn judge(
     keep::amend_same(shared, law, grant, |stored| judged.put_on(stored)).await
 }
 
+/// Why a token is passed on or withheld, as the log and whoami say it: the notices' codes where there is a notice.
+pub(super) fn reason(verdict: &ScopeVerdict) -> &'static str {
+    match verdict {
+        ScopeVerdict::Exact => "as_asked",
+        ScopeVerdict::Narrower => reason::CONSENT_NARROWER.code,
+        ScopeVerdict::Wider => reason::CONSENT_WIDER.code,
+        ScopeVerdict::Unknown => "scope_unknown",
+    }
+}
+
 /// What introspection says of a grant's scope.
 #[derive(Debug)]
 pub(super) struct Judged {
@@ -103,6 +114,6 @@ pub(super) async fn introspect(shared: &Shared, grant: &GrantRecord, asked: &str
             (ScopeVerdict::Unknown, String::new())
         }
     };
-    info!(account = %grant.account.key(), verdict = ?verdict, scope = %scope, asked = %asked, "scope of a grant");
+    info!(account = %grant.account.key(), verdict = ?verdict, reason = reason(&verdict), scope = %scope, asked = %asked, "scope of a grant");
     Judged { verdict, scope, asked_at: shared.clock.now() }
 }

@@ -307,3 +307,56 @@ async fn somebody_who_is_barred_is_nobody_where_nobody_needs_to_sign_in() {
         "the interval is the operator's"
     );
 }
+
+/// What is granted is known: in the log at the sign-in, in whoami, on the visitor's page; and the way that the page shows
+/// heals it, for a session that was there already too.
+///
+/// Holds: O14.
+#[tokio::test]
+async fn the_state_of_an_old_consent_and_its_reason_are_told_everywhere_and_the_next_sign_in_heals_it() {
+    let asked = "openid profile email groups read:user write:issue";
+    for (granted, code, state) in [
+        (
+            "openid profile email groups read:user write:issue write:repository",
+            "consent_wider",
+            "withheld_wider_consent",
+        ),
+        ("openid profile email read:user", "consent_narrower", "passed"),
+    ] {
+        let house = TestHouse::new().await;
+        house.forge.set_grant_scope("alice", CLIENT_ID, granted).unwrap();
+        let logs = Logs::listen();
+        let mut alice = house.browser();
+        let page = house.sign_in(&mut alice, "/", "alice").await;
+        assert_eq!(page.reason().as_deref(), Some(code));
+        assert!(page.text().contains(granted), "it says what was granted");
+        assert_eq!(
+            page.link("revoke").unwrap(),
+            house.forge.url().join("user/settings/applications").unwrap()
+        );
+        let told = logs.events("scope of a grant");
+        assert_eq!(told.len(), 1);
+        for (name, value) in [("reason", code), ("scope", granted), ("asked", asked), ("level", "INFO")] {
+            assert_eq!(told[0][name], value);
+        }
+        let whoami = alice.fetch(&house.at("/_hero/auth/whoami")).await.json();
+        let token = &whoami["forge_token"];
+        assert_eq!(
+            (&token["state"], &token["reason"], &token["scopes"]),
+            (&state.into(), &code.into(), &granted.into())
+        );
+        assert!(token["revoke_at"].as_str().unwrap().ends_with("/user/settings/applications"));
+        // Revoked as the page says: the old session finds that out by itself, and the sign-in brings what is asked for.
+        house.forge.revoke_grant("alice", CLIENT_ID).unwrap();
+        house.clock.advance(FIVE);
+        assert_eq!(house.sign_in(&mut alice, "/", "alice").await.text(), "app");
+        let whoami = alice.fetch(&house.at("/_hero/auth/whoami")).await.json();
+        assert_eq!(
+            (&whoami["forge_token"]["reason"], &whoami["forge_token"]["state"]),
+            (&"as_asked".into(), &"passed".into())
+        );
+        assert_eq!(status(&house, &mut alice).await.0, 200);
+        assert_eq!(house.echo.seen().pop().unwrap().values("x-hero-forge-scopes"), [asked]);
+        assert_eq!(logs.events("scope of a grant").pop().unwrap()["reason"], "as_asked");
+    }
+}

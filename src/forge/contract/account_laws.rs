@@ -67,6 +67,68 @@ pub(super) async fn a_suspended_account_is_seen_by_api_calls_only(lab: &Lab) -> 
     lab.with_token(&tokens.access, Method::GET, "/api/v1/version", &Value::Null).await?.is("after that", 200)
 }
 
+/// The one call by which a proxy looks at an account: the same token, and each answer means one thing.
+pub(super) async fn the_version_tells_a_barred_account_from_a_dead_token(lab: &Lab) -> Law {
+    let owner = lab.account().await?;
+    let app = lab.app(&owner, true).await?;
+    let user = lab.account().await?;
+    let tokens = lab.sign_in(&user, &app, Wish { scope: "openid write:issue", ..Wish::default() }).await?;
+    let version = async || lab.with_token(&tokens.access, Method::GET, "/api/v1/version", &Value::Null).await;
+    version().await?.is("in good standing", 200)?;
+    let (must, need_not) = (json!({"must_change_password": true}), json!({"must_change_password": false}));
+    for (what, bar, lift, words) in [
+        (
+            "suspended",
+            json!({"prohibit_login": true}),
+            json!({"prohibit_login": false}),
+            "This account is prohibited from signing in",
+        ),
+        ("not active", json!({"active": false}), json!({"active": true}), "This account is "),
+        ("must change the password", must, need_not, "You must change your password"),
+    ] {
+        lab.change_account(&user.login, &bar).await?;
+        let answer = version().await?;
+        is_account_refusal(&answer)?;
+        holds(what, answer.text("message").starts_with(words))?;
+        lab.change_account(&user.login, &lift).await?;
+        version().await?.is("after that", 200)?;
+    }
+    lab.admin(Method::DELETE, &format!("/api/v1/admin/users/{}", user.login), &Value::Null)
+        .await?
+        .is("deleting", 204)?;
+    lab.forget(&user.login, None);
+    let answer = version().await?;
+    answer.is("deleted", 401)?;
+    holds("it is JSON with a message", !answer.text("message").is_empty())
+}
+
+/// What a proxy reads again, with a token of before.
+pub(super) async fn userinfo_tells_the_names_and_groups_of_the_moment(lab: &Lab) -> Law {
+    let user = lab.account().await?;
+    let owner = lab.account().await?;
+    let app = lab.app(&owner, true).await?;
+    let scope = "openid profile groups write:issue";
+    let tokens = lab.sign_in(&user, &app, Wish { scope, ..Wish::default() }).await?;
+    let userinfo =
+        async || lab.with_token(&tokens.access, Method::GET, "/login/oauth/userinfo", &Value::Null).await;
+    let before = userinfo().await?;
+    before.is("userinfo", 200)?;
+    same("groups of a member of none", before.has("groups"), false)?;
+    let organization = format!("{}_now", user.login);
+    let body = json!({"username": organization});
+    lab.with_password(&user, Method::POST, "/api/v1/orgs", &body).await?.is("making an organization", 201)?;
+    let renamed = format!("{}n", user.login);
+    let rename = format!("/api/v1/admin/users/{}/rename", user.login);
+    lab.admin(Method::POST, &rename, &json!({"new_username": renamed})).await?.is("renaming", 204)?;
+    lab.forget(&user.login, Some(&renamed));
+    let now = userinfo().await?;
+    same("sub", now.text("sub"), before.text("sub"))?;
+    same("preferred_username", now.text("preferred_username"), renamed.as_str())?;
+    let groups: Vec<&str> =
+        now.json["groups"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+    holds("the organization is there", groups.contains(&organization.as_str()))
+}
+
 pub(super) async fn a_rename_keeps_the_id_and_a_deletion_ends_all(lab: &Lab) -> Law {
     let owner = lab.account().await?;
     let app = lab.app(&owner, true).await?;

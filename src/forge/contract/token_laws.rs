@@ -124,6 +124,10 @@ pub(super) async fn a_revoked_grant_kills_its_tokens_at_once(lab: &Lab) -> Law {
     answer.is("revoking", 200)?;
     same("where the page goes", answer.text("redirect"), "/user/settings/applications")?;
     lab.with_token(&tokens.access, Method::GET, "/api/v1/user", &Value::Null).await?.is("the API", 401)?;
+    // The call that needs no scope tells it too; that is where a proxy finds it out.
+    lab.with_token(&tokens.access, Method::GET, "/api/v1/version", &Value::Null)
+        .await?
+        .is("the version", 401)?;
     let answer = lab.refresh(&app, &tokens.refresh).await?;
     answer.refuses("the refresh token", "invalid_grant", "grant does not exist")?;
     same("consent is asked again", lab.code(&browser, &app, Wish::default()).await?.1, true)
