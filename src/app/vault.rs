@@ -9,7 +9,7 @@ use crate::base::entropy::Entropy;
 use crate::base::seal::{BadKey, KeyRing, SealKey};
 use crate::base::secret::SecretText;
 use crate::base::secret_file::{self, Reason, SecretFileError};
-use crate::config::{KeyPlan, SecretReference, Store, key_plan};
+use crate::config::{KeyPlan, SecretError, SecretReference, Store, key_plan};
 use crate::session::memory::MemoryStore;
 use crate::session::store::SessionStore;
 
@@ -23,11 +23,14 @@ pub enum VaultError {
     /// The key's file is missing, open to others, or cannot be written.
     #[error("session.key: {0}")]
     KeyFile(#[source] SecretFileError),
-    /// What the file holds is no key.
-    #[error("session.key: {} holds no key that serves: {bad}", .file.display())]
+    /// The place of secrets that it is in does not give it.
+    #[error("session.key: {0}")]
+    KeyPlace(#[source] SecretError),
+    /// What is there is no key.
+    #[error("session.key: {place} holds no key that serves: {bad}")]
     Key {
-        /// The file.
-        file: PathBuf,
+        /// Where.
+        place: String,
         /// What is wrong with it.
         #[source]
         bad: BadKey,
@@ -35,11 +38,11 @@ pub enum VaultError {
     /// The store holds sessions and the key that sealed them is gone.
     #[error(
         "session.key: {} is missing, and session.path: {} holds what it sealed; put the key back, or remove the store to sign everybody out",
-        .key.display(), .store.display()
+        .key, .store.display()
     )]
     KeyLost {
         /// Where the key should lie.
-        key: PathBuf,
+        key: String,
         /// The store.
         store: PathBuf,
     },
@@ -72,28 +75,33 @@ pub(super) fn open(
 
 fn key_ring(path: &Path, key: &SecretReference, entropy: &Arc<dyn Entropy>) -> Result<KeyRing, VaultError> {
     let is_empty = path.metadata().is_ok_and(|file| file.len() == 0) || !path.exists();
-    let text = match key_plan(key, key.path().exists(), is_empty) {
-        KeyPlan::Read => key.read().map_err(VaultError::KeyFile)?,
+    let lost = || VaultError::KeyLost { key: key.to_string(), store: path.to_owned() };
+    let text = match key_plan(key, key.exists(), is_empty) {
+        KeyPlan::Read => read(key)?,
         KeyPlan::Make => {
+            let file = key.path().ok_or_else(lost)?;
             let text = SealKey::random(&**entropy).line();
-            match secret_file::create_new(key.path(), &text) {
+            match secret_file::create_new(file, &text) {
                 Ok(()) => text,
                 // Another process has its first start at the same moment, and was quicker.
-                Err(failed) if matches!(failed.reason, Reason::Exists) => {
-                    key.read().map_err(VaultError::KeyFile)?
-                }
+                Err(failed) if matches!(failed.reason, Reason::Exists) => read(key)?,
                 Err(failed) => return Err(VaultError::KeyFile(failed)),
             }
         }
-        KeyPlan::Refuse => {
-            return Err(VaultError::KeyLost { key: key.path().to_owned(), store: path.to_owned() });
-        }
+        KeyPlan::Refuse => return Err(lost()),
     };
-    ring(key.path(), &text)
+    ring(key, &text)
 }
 
-fn ring(path: &Path, text: &SecretText) -> Result<KeyRing, VaultError> {
-    KeyRing::from_text(text.expose()).map_err(|bad| VaultError::Key { file: path.to_owned(), bad })
+fn read(key: &SecretReference) -> Result<SecretText, VaultError> {
+    key.read().map_err(|error| match error {
+        SecretError::File(error) => VaultError::KeyFile(error),
+        error => VaultError::KeyPlace(error),
+    })
+}
+
+fn ring(key: &SecretReference, text: &SecretText) -> Result<KeyRing, VaultError> {
+    KeyRing::from_text(text.expose()).map_err(|bad| VaultError::Key { place: key.to_string(), bad })
 }
 
 #[cfg(feature = "store-sqlite")]

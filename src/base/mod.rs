@@ -6,6 +6,9 @@ pub mod secret_file;
 #[cfg(feature = "byo")]
 pub mod byo;
 
+#[cfg(any(feature = "byo", feature = "server"))]
+pub mod hero_proc;
+
 #[cfg(feature = "gate")]
 pub mod account;
 #[cfg(feature = "gate")]

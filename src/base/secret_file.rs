@@ -91,7 +91,7 @@ fn check(metadata: &fs::Metadata, forbidden: u32) -> Result<(), Reason> {
 
 /// Who we are, as the kernel says. None where there is no `/proc`: there the kernel's own answer to `open` stands, which
 /// lets nobody but root read a private file of somebody else's.
-fn effective_uid() -> Option<u32> {
+pub(super) fn effective_uid() -> Option<u32> {
     let status = fs::read_to_string("/proc/self/status").ok()?;
     let line = status.lines().find_map(|line| line.strip_prefix("Uid:"))?;
     line.split_ascii_whitespace().nth(1)?.parse().ok()

@@ -3,6 +3,7 @@
 use crate::base::secret::same;
 use crate::config::Config;
 use crate::config::check::Store;
+use crate::config::source::SecretReference;
 
 /// A key whose change waits for the next start.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -52,10 +53,10 @@ pub fn diff(old: &Config, new: &Config) -> Vec<NeedsRestart> {
     .collect()
 }
 
-fn store(store: &Store) -> (Option<&std::path::Path>, Option<&std::path::Path>) {
+fn store(store: &Store) -> (Option<&std::path::Path>, Option<&SecretReference>) {
     match store {
         Store::Memory => (None, None),
-        Store::Sqlite { path, key } => (Some(path), Some(key.path())),
+        Store::Sqlite { path, key } => (Some(path), Some(key)),
     }
 }
 

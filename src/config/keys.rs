@@ -93,7 +93,9 @@ impl Kind {
             Self::Choice(words) => format!("one of \"{}\"", words.join("\", \"")),
             Self::Texts => "a list of strings, such as [\"...\"]".to_owned(),
             Self::FlagOrTexts => "true, false, or a list of strings".to_owned(),
-            Self::Secret => "{ file = \"...\" } or { credential = \"...\" }".to_owned(),
+            Self::Secret => {
+                "{ file = \"...\" }, { credential = \"...\" } or { hero_proc = \"context/KEY\" }".to_owned()
+            }
         }
     }
 }

@@ -3,7 +3,7 @@
 //! 1. Everything that is wrong is told at once, each thing with its line, its column, its key and what to do.
 //! 2. A [`Config`] has no "not set": defaults stand in the key table ([`keys`]) and nowhere else.
 //! 3. Secrets stand elsewhere and are named here; nothing of a secret gets into a complaint.
-//! 4. Nothing is asked over the network.
+//! 4. Nothing is asked over the network; hero_proc is asked over its socket for the secrets that are there.
 
 pub mod change;
 pub mod check;
@@ -25,7 +25,7 @@ use thiserror::Error;
 
 pub use check::{Checked, KeyPlan, Route, Store, key_plan};
 pub use complaint::Complaint;
-pub use source::{SecretReference, Source};
+pub use source::{SecretError, SecretReference, Source};
 
 use crate::forge::http as forge;
 use crate::forward::settings as forward;

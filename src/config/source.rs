@@ -1,6 +1,7 @@
 //! What lies outside the file: secrets, certificates, the store. The only reader of the environment, and of that only
 //! `$CREDENTIALS_DIRECTORY`, which the service manager sets (systemd.exec(5), `LoadCredential=`).
 
+use std::fmt;
 use std::fs;
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
@@ -9,8 +10,9 @@ use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject as _;
 use thiserror::Error;
 
+use crate::base::hero_proc::{self, HeroProc, HeroProcError};
 use crate::base::secret::SecretText;
-use crate::base::secret_file::{self, Reason, SecretFileError};
+use crate::base::secret_file::{self, Reason, SecretFileError, SecretSource as _, Slot, SlotError};
 
 /// The longest file of certificates, in bytes; the system's own bundle has some 200 KiB.
 const MAX_PEM_BYTES: u64 = 1024 * 1024;
@@ -20,6 +22,7 @@ const MAX_PEM_BYTES: u64 = 1024 * 1024;
 pub struct Source {
     base: PathBuf,
     credentials: Option<PathBuf>,
+    hero_proc: HeroProc,
 }
 
 /// A secret that stands elsewhere.
@@ -29,6 +32,29 @@ pub enum SecretReference {
     File(PathBuf),
     /// In a file that the service manager put in place.
     Credential(PathBuf),
+    /// In a slot of hero_proc.
+    HeroProc(Slot, HeroProc),
+}
+
+/// A secret that cannot be had. It says where it should be, never what it is.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum SecretError {
+    /// Its file does not serve.
+    #[error(transparent)]
+    File(#[from] SecretFileError),
+    /// The slot is empty.
+    #[error("hero_proc: there is no secret in {0}")]
+    Empty(Slot),
+    /// The place of secrets does not answer as it should.
+    #[error("{}", cause(.0))]
+    Place(#[source] SlotError),
+}
+
+/// The place's own words, which stand behind the port's.
+fn cause(error: &SlotError) -> String {
+    use std::error::Error as _;
+    error.source().map_or_else(|| error.to_string(), ToString::to_string)
 }
 
 /// A reference that leads nowhere.
@@ -65,7 +91,18 @@ impl Source {
 
     /// A source with these two folders.
     pub fn new(base: PathBuf, credentials: Option<PathBuf>) -> Self {
-        Self { base, credentials }
+        Self { base, credentials, hero_proc: HeroProc::new(hero_proc::Settings::default()) }
+    }
+
+    /// The same with another hero_proc.
+    #[must_use]
+    pub fn with_hero_proc(&self, settings: hero_proc::Settings) -> Self {
+        Self { hero_proc: HeroProc::new(settings), ..self.clone() }
+    }
+
+    /// A slot of hero_proc; nobody is asked yet.
+    pub fn hero_proc(&self, slot: Slot) -> SecretReference {
+        SecretReference::HeroProc(slot, self.hero_proc.clone())
     }
 
     /// A path as written, relative to the configuration file.
@@ -108,18 +145,52 @@ impl SecretReference {
     /// Reads the secret.
     ///
     /// # Errors
-    /// [`SecretFileError`]: it names the path and what to do, never the content.
-    pub fn read(&self) -> Result<SecretText, SecretFileError> {
+    /// [`SecretError`]: it names the place and what to do, never the content.
+    pub fn read(&self) -> Result<SecretText, SecretError> {
         match self {
-            Self::File(path) => secret_file::read(path),
-            Self::Credential(path) => secret_file::read_credential(path),
+            Self::File(path) => Ok(secret_file::read(path)?),
+            Self::Credential(path) => Ok(secret_file::read_credential(path)?),
+            Self::HeroProc(slot, place) => {
+                let found = place.get(slot).map_err(SecretError::Place)?;
+                found.ok_or_else(|| SecretError::Empty(slot.clone()))
+            }
         }
     }
 
-    /// Where it lies.
-    pub fn path(&self) -> &Path {
+    /// The file that it lies in, if it is one.
+    pub fn path(&self) -> Option<&Path> {
         match self {
-            Self::File(path) | Self::Credential(path) => path,
+            Self::File(path) | Self::Credential(path) => Some(path),
+            Self::HeroProc(..) => None,
+        }
+    }
+
+    /// Whether there is one, as far as that is known without reading it: a slot is looked into when it is read.
+    pub fn exists(&self) -> bool {
+        self.path().is_none_or(Path::exists)
+    }
+}
+
+/// Where it lies, for people.
+impl fmt::Display for SecretReference {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::File(path) | Self::Credential(path) => path.display().fmt(f),
+            Self::HeroProc(slot, _) => write!(f, "hero_proc's {slot}"),
+        }
+    }
+}
+
+/// What is wrong with a secret and what to do, for a complaint.
+pub(super) fn about_secret(error: &SecretError) -> (String, String) {
+    match error {
+        SecretError::File(error) => about(error),
+        SecretError::Empty(slot) => (error.to_string(), format!("put the secret into {slot} of hero_proc")),
+        SecretError::Place(slot) => {
+            use std::error::Error as _;
+            let fault = slot.source().and_then(|fault| fault.downcast_ref::<HeroProcError>());
+            let fix = fault.map_or("look at [hero_proc]", HeroProcError::remedy);
+            (error.to_string(), fix.to_owned())
         }
     }
 }

@@ -109,7 +109,7 @@ impl fmt::Display for Summary {
 fn store(store: &Store) -> String {
     match store {
         Store::Memory => "in memory: a restart signs everybody out".to_owned(),
-        Store::Sqlite { path, key } => format!("in {}, sealed by {}", path.display(), key.path().display()),
+        Store::Sqlite { path, key } => format!("in {}, sealed by {key}", path.display()),
     }
 }
 

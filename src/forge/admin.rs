@@ -92,6 +92,29 @@ impl TokenReport {
     pub fn works(&self) -> bool {
         self.site_admin && self.missing.is_empty()
     }
+
+    /// What to tell the operator at the start, a sentence each; nothing if all is as it should be.
+    pub fn complaints(&self) -> Vec<String> {
+        let mut said = Vec::new();
+        if !self.missing.is_empty() {
+            said.push(format!(
+                "the admin token lacks {}: nothing here works without",
+                self.missing.join(" and ")
+            ));
+        }
+        if !self.site_admin {
+            said.push(
+                "the admin token's owner is not a site admin of the forge: nothing here works".to_owned(),
+            );
+        }
+        if !self.beyond.is_empty() {
+            let beyond = self.beyond.join(", ");
+            said.push(format!(
+                "the admin token can do more than it needs ({beyond}): make one with write:admin and read:user"
+            ));
+        }
+        said
+    }
 }
 
 /// The forge's accounts. Each call carries the admin's token, takes at most a few times the forge's timeout, and is safe

@@ -327,12 +327,13 @@ async fn a_token_that_can_do_too_little_or_too_much_is_named() {
         let users = desk.forge.seen().len();
         let good = desk.client.check_token(&desk.token).await.unwrap();
         assert!(good.works() && good.beyond.is_empty(), "{good:?}");
-        assert_eq!(good.login.as_deref(), Some("root1"));
+        assert_eq!((good.login.as_deref(), good.complaints().len()), (Some("root1"), 0));
         let of = |scopes: &[&str]| desk.token_for("root1", scopes);
         let narrow = desk.client.check_token(&of(&["read:admin"])).await.unwrap();
         assert_eq!(narrow.missing, ["read:user", "write:admin"]);
+        assert!(narrow.complaints()[0].contains("lacks read:user and write:admin"));
         let wide = desk.client.check_token(&of(&["all"])).await.unwrap();
-        assert!(wide.works());
+        assert!(wide.works() && wide.complaints()[0].contains("more than it needs (write:user, issue"));
         assert_eq!(wide.beyond, ["write:user", "issue", "repository", "organization", "notification"]);
         assert!(desk.client.check_token(&AdminToken::new("0".repeat(40))).await.is_err());
         assert_eq!(desk.client.user_exists(&desk.token, &name("nobody")).await, Ok(None));

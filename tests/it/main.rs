@@ -53,6 +53,7 @@ mod process;
 mod raw_http;
 mod return_to;
 mod reuse;
+mod secrets;
 mod serving;
 mod sessions;
 mod shared;

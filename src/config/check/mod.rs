@@ -5,6 +5,7 @@ mod access;
 mod address;
 mod features;
 mod forge;
+mod hero_proc;
 mod routes;
 mod secret;
 mod server;
@@ -32,7 +33,7 @@ pub struct Checked {
 }
 
 /// Checks the text of a configuration file. It reads secrets, certificates and the store's permissions, and never
-/// opens a connection.
+/// opens a connection but to hero_proc, if a secret is there.
 pub fn check(text: &str, source: &Source) -> Checked {
     let mut report = Report::on(text);
     let (document, errors) = DeTable::parse_recoverable(text);
@@ -58,6 +59,9 @@ fn syntax_spot(text: &str, span: std::ops::Range<usize>) -> Spot {
 }
 
 fn config(sections: &Sections<'_>, source: &Source, report: &mut Report<'_>) -> Option<Config> {
+    // Before anything that may name a secret.
+    let hero_proc = hero_proc::check(&sections.one("hero_proc"), source, report);
+    let source = &hero_proc.map_or_else(|| source.clone(), |settings| source.with_hero_proc(settings));
     let limits = sections.one("limits");
     let server = server::check(&sections.one("server"), &limits, report);
     let forge = forge::check(&sections.one("forge"), source, report);

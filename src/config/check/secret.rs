@@ -7,7 +7,7 @@ use crate::base::secret::SecretText;
 use crate::base::secret_file::{self, Reason};
 use crate::config::complaint::{Report, Spot};
 use crate::config::raw::{Located, SecretWords};
-use crate::config::source::{self, SecretReference, Source};
+use crate::config::source::{self, SecretError, SecretReference, Source};
 
 /// A client secret is random; the forge makes 56 characters. Fewer than this can be guessed.
 const FEWEST_CHARACTERS: usize = 16;
@@ -24,7 +24,7 @@ const SAMPLES: [&str; 9] = [
     "your_",
 ];
 
-/// The file that a reference leads to. Whether anything is in it is asked elsewhere.
+/// The place that a reference leads to. Whether anything is in it is asked elsewhere.
 pub(super) fn reference(
     words: &Located<SecretWords>,
     source: &Source,
@@ -42,6 +42,7 @@ pub(super) fn reference(
                 None
             }
         },
+        SecretWords::HeroProc(slot) => Some(source.hero_proc(slot.clone())),
     }
 }
 
@@ -59,7 +60,7 @@ pub(super) fn client_secret(
         }
         Ok(secret) => Some(secret),
         Err(error) => {
-            let (what, fix) = source::about(&error);
+            let (what, fix) = source::about_secret(&error);
             report.error(&words.spot, what, fix);
             None
         }
@@ -82,21 +83,19 @@ pub(super) fn session_key(key: &SecretReference, spot: &Spot, store: &Path, repo
     match key.read() {
         Ok(text) => {
             if let Err(error) = KeyRing::from_text(text.expose()) {
-                report.error(
-                    spot,
-                    format!("{}: {error}", key.path().display()),
-                    "one key a line, the newest first",
-                );
+                report.error(spot, format!("{key}: {error}"), "one key a line, the newest first");
             }
         }
-        Err(error) if matches!((&error.reason, key), (Reason::Missing, SecretReference::File(_))) => {
+        Err(SecretError::File(error))
+            if matches!((&error.reason, key), (Reason::Missing, SecretReference::File(_))) =>
+        {
             if store.exists() {
-                let what = format!("{}: there is no such file, but there is a store", key.path().display());
+                let what = format!("{key}: there is no such file, but there is a store");
                 report.warn(spot, what, "put the key back; the start is refused if anything is in the store");
             }
         }
         Err(error) => {
-            let (what, fix) = source::about(&error);
+            let (what, fix) = source::about_secret(&error);
             report.error(spot, what, fix);
         }
     }

@@ -7,6 +7,7 @@ use std::time::Duration;
 use toml::de::{DeTable, DeValue};
 
 use super::{Value, nearest, recognise};
+use crate::base::secret_file::Slot;
 use crate::config::complaint::{Report, Show, Spot};
 use crate::config::keys::{Absent, Key, Kind, Part};
 use crate::config::unit;
@@ -36,6 +37,8 @@ pub(in crate::config) enum SecretWords {
     File(String),
     /// `{ credential = ".." }`
     Credential(String),
+    /// `{ hero_proc = "context/KEY" }`
+    HeroProc(Slot),
 }
 
 /// One section.
@@ -267,13 +270,13 @@ fn reference(table: &DeTable<'_>, key: &Key, spot: &Spot, report: &mut Report<'_
         (Some(("credential", Some(name))), None) if !name.is_empty() => {
             Some(SecretWords::Credential(name.to_owned()))
         }
-        (Some(("hero_proc", _)), None) => {
-            report.error(
-                spot,
-                "hero_proc secrets are not built in this version",
-                "use { file = \"...\" } or { credential = \"...\" }",
-            );
-            None
+        (Some(("hero_proc", Some(name))), None) => {
+            let slot = name.parse().ok();
+            if slot.is_none() {
+                let fix = "write { hero_proc = \"context/KEY\" } with letters, digits, `_`, `-` and `.`";
+                report.error(spot, "not the name of a slot of hero_proc", fix);
+            }
+            slot.map(SecretWords::HeroProc)
         }
         _ => {
             report.error(spot, "not a reference to a secret", format!("write {}", key.kind.wants()));

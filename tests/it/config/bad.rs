@@ -1,6 +1,7 @@
 //! What is refused: each complaint with its line, its column, its key and what was probably meant.
 
 use super::{Desk, SMALL};
+use crate::support::hero_proc::{Mood, StandIn};
 
 /// A complaint in one line: `line:column key: what [meant]`; the start of `what` is enough in an expectation.
 fn told(desk: &Desk, text: &str) -> Vec<String> {
@@ -323,8 +324,11 @@ fn a_secret_that_is_missing_open_short_or_literal_is_refused_and_never_shown() {
         ("{ credential = \"../open\" }", "not the name of a credential".to_owned()),
         (
             "{ hero_proc = \"deployer/FORGE_TOKEN\" }",
-            "hero_proc secrets are not built in this version".to_owned(),
+            "hero_proc: /run/hero_proc/rpc.sock: there is no such socket".to_owned(),
         ),
+        ("{ hero_proc = \"FORGE_TOKEN\" }", "not the name of a slot of hero_proc".to_owned()),
+        ("{ hero_proc = \"../x/y\" }", "not the name of a slot of hero_proc".to_owned()),
+        ("{ hero_proc = 7 }", "not a reference to a secret".to_owned()),
         ("{ file = \"a\", credential = \"b\" }", "not a reference to a secret".to_owned()),
         ("{ value = \"canary7\" }", "not a reference to a secret".to_owned()),
     ] {
@@ -337,6 +341,30 @@ fn a_secret_that_is_missing_open_short_or_literal_is_refused_and_never_shown() {
         assert!(!format!("{checked:?}").contains(canary));
     }
     expect_at(&desk, &secret("{ credential = \"forge_client_secret\" }"), &[]);
+}
+
+/// Holds: X5.
+#[test]
+fn a_secret_of_hero_proc_is_read_and_what_keeps_it_back_is_said_with_what_to_do() {
+    let (desk, stand_in) = (Desk::new(), StandIn::start());
+    stand_in.put("vm1", "CLIENT", "gto_canary7q3vw7ixb2d5jslmu4phyz6tkfaeoc3n7");
+    stand_in.put("vm1", "SHORT", "canary7");
+    let text = |slot: &str| {
+        let reference =
+            with("{ file = \"secrets/forge_client_secret\" }", &format!("{{ hero_proc = {slot:?} }}"));
+        format!("{reference}\n[hero_proc]\nsocket = {:?}\n", stand_in.socket)
+    };
+    expect_at(&desk, &text("vm1/CLIENT"), &[]);
+    let at = "7:17 forge.client_secret: ";
+    expect_at(&desk, &text("vm1/SHORT"), &[(&format!("{at}this secret is short or a sample"), "")]);
+    expect_at(&desk, &text("vm1/NONE"), &[(&format!("{at}hero_proc: there is no secret in vm1/NONE"), "")]);
+    stand_in.set_mood(Mood::Says(b"<html>canary7\n".to_vec()));
+    expect_at(&desk, &text("vm1/CLIENT"), &[(&format!("{at}hero_proc's answer makes no sense"), "")]);
+    let checked = desk.check(&text("vm1/CLIENT"));
+    let shown = hero_proxy::config::render::text("proxy.toml", &checked);
+    assert!(shown.contains("compare the names in [hero_proc]") && !shown.contains("canary7"), "{shown}");
+    let empty = format!("{}[hero_proc]\nmethod = \"\"\n", SMALL);
+    assert!(desk.check(&empty).config.is_none(), "an empty name is none");
 }
 
 /// Holds: X5.

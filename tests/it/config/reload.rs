@@ -61,8 +61,20 @@ const CHANGES: &[(&str, &str)] = &[
     ("log.access", "access = \"off\""),
 ];
 
-/// Keys whose change cannot be seen alone: they allow another one, or belong to an https upstream.
-const ALONE_WITHOUT_EFFECT: &[&str] = &["forge.allow_plaintext", "routes.allow_plaintext", "routes.ca"];
+/// Keys whose change cannot be seen alone: they allow another one, belong to an https upstream, or say how a secret of
+/// hero_proc is read.
+const ALONE_WITHOUT_EFFECT: &[&str] = &[
+    "forge.allow_plaintext",
+    "routes.allow_plaintext",
+    "routes.ca",
+    "hero_proc.socket",
+    "hero_proc.uid",
+    "hero_proc.timeout",
+    "hero_proc.method",
+    "hero_proc.context",
+    "hero_proc.key",
+    "hero_proc.value",
+];
 
 /// [`SMALL`] with one key changed.
 fn changed(key: &str, line: &str) -> String {

@@ -6,6 +6,7 @@ pub mod browser;
 pub mod canned;
 pub mod desk;
 pub mod echo;
+pub mod hero_proc;
 pub mod house;
 pub mod logs;
 pub mod mirror;
