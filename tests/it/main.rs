@@ -46,6 +46,7 @@ mod headers;
 mod id_token;
 mod killing;
 mod layer;
+mod lifecycle;
 mod noback;
 mod own_sessions;
 mod papers;

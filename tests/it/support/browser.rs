@@ -20,6 +20,8 @@ pub struct Browser {
     /// Names of our own making: which socket `host:port` leads to.
     names: HashMap<String, SocketAddr>,
     jar: Vec<Cookie>,
+    /// For what lies neither on a loopback number nor under a name of ours: TLS, and names that are looked up.
+    far: Option<reqwest::Client>,
     /// Header lines that go with every request.
     pub extra: Vec<(String, String)>,
 }
@@ -131,6 +133,14 @@ impl Browser {
     /// Learns where `authority` (`host:port`) is now.
     pub fn learn(&mut self, authority: &str, address: SocketAddr) {
         self.names.insert(authority.to_owned(), address);
+    }
+
+    /// Lets it reach servers elsewhere.
+    #[must_use]
+    pub fn reaching_far(mut self) -> Self {
+        let client = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).no_proxy();
+        self.far = Some(client.timeout(super::DEADLINE).build().unwrap());
+        self
     }
 
     /// Opens a page, as if its address was typed in. No redirect is followed.
@@ -245,13 +255,21 @@ impl Browser {
         if !body.is_empty() || method == "POST" {
             head += &format!("Content-Length: {}\r\n", body.len());
         }
+        if let Some(far) = self.far.clone().filter(|_| !self.names.contains_key(&authority)) {
+            let answer = send_far(&far, &head, url, body).await;
+            return self.page(url, &host, answer);
+        }
         let address = match self.names.get(&authority) {
             Some(address) => *address,
             None => authority.parse().unwrap_or_else(|_| panic!("nobody knows where {authority} is")),
         };
         let answer = RawClient::tcp(address).await.ask(format!("{head}\r\n{body}")).await;
+        self.page(url, &host, answer)
+    }
+
+    fn page(&mut self, url: &Url, host: &str, answer: RawAnswer) -> Page {
         for line in answer.values("set-cookie") {
-            self.keep(&host, line);
+            self.keep(host, line);
         }
         Page { url: url.clone(), answer }
     }
@@ -298,6 +316,25 @@ impl Browser {
     pub fn forget_all(&mut self, host: &str) {
         self.jar.retain(|cookie| cookie.host != host);
     }
+}
+
+/// The same request through a client that knows TLS; the lines of the connection are its own affair.
+async fn send_far(client: &reqwest::Client, head: &str, url: &Url, body: &str) -> RawAnswer {
+    let mut lines = head.lines();
+    let method = lines.next().unwrap().split(' ').next().unwrap();
+    let mut request = client.request(method.parse().unwrap(), url.clone());
+    for (name, value) in lines.filter_map(|line| line.split_once(": ")) {
+        if !["host", "connection", "content-length"].contains(&name.to_ascii_lowercase().as_str()) {
+            request = request.header(name, value);
+        }
+    }
+    let answer = request.body(body.to_owned()).send().await.unwrap();
+    let header = |(name, value): (&reqwest::header::HeaderName, &reqwest::header::HeaderValue)| {
+        (name.to_string(), super::latin1(value.as_bytes()))
+    };
+    let (status, headers) = (answer.status().as_u16(), answer.headers().iter().map(header).collect());
+    let body = answer.bytes().await.unwrap().to_vec();
+    RawAnswer { status, headers, body, trailers: Vec::new(), whole: true }
 }
 
 const HTML: &str = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8";
