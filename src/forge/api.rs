@@ -93,6 +93,9 @@ pub trait ForgeOauth: Debug + Send + Sync + 'static {
         id_token: &'a IdToken,
         nonce: Option<&'a Nonce>,
     ) -> Answer<'a, Result<Identity, ForgeError>>;
+    /// Whose grant an id_token speaks of: checked as by `verify`, but for the nonce and the time. A refused sign-in outdates
+    /// that account's stored set all the same, on a machine whose clock is wrong too.
+    fn whose<'a>(&'a self, id_token: &'a IdToken) -> Answer<'a, Result<Identity, ForgeError>>;
     /// Asks what a token is good for.
     fn introspect<'a>(&'a self, token: &'a ForgeToken) -> Answer<'a, Result<Introspection, ForgeError>>;
     /// Asks, with an account's own access token, whether the account may act. [`ForgeError::Unauthorized`]: the token is

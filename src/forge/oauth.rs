@@ -79,7 +79,7 @@ impl HttpForge {
     async fn check(
         &self,
         token: &IdToken,
-        nonce: Option<&Nonce>,
+        ask: Ask<'_>,
         document: &Document,
     ) -> Result<Identity, ForgeError> {
         let header = id_token::header(token.expose()).map_err(ForgeError::BadIdToken)?;
@@ -88,7 +88,7 @@ impl HttpForge {
             // The forge may have changed its key since: look again, though not for each stranger's token.
             keys = self.keys.again(&keys, self.ask_keys(document)).await?;
         }
-        self.judge(token, &header, &keys, nonce, document).map_err(ForgeError::BadIdToken)
+        self.judge(token, &header, &keys, ask, document).map_err(ForgeError::BadIdToken)
     }
 
     fn judge(
@@ -96,14 +96,40 @@ impl HttpForge {
         token: &IdToken,
         header: &Header,
         keys: &KeySet,
-        nonce: Option<&Nonce>,
+        ask: Ask<'_>,
         document: &Document,
     ) -> Result<Identity, IdTokenFault> {
         let key = keys.find(header.kid.as_deref(), header.algorithm)?.ok_or(IdTokenFault::Signature)?;
-        let now = self.clock.now();
+        let (nonce, now) = match ask {
+            Ask::Whose => (None, None),
+            Ask::Now(nonce) => (nonce, Some(self.clock.now())),
+        };
         let expected = Expected { issuer: &document.issuer, client_id: &self.client_id, nonce, now };
         id_token::identity(token.expose(), header, key, &expected)
     }
+
+    async fn ask(&self, id_token: &IdToken, ask: Ask<'_>) -> Result<Identity, ForgeError> {
+        let document = self.document().await?;
+        let refused = match self.check(id_token, ask, &document).await {
+            Err(refused @ ForgeError::BadIdToken(IdTokenFault::Issuer)) => refused,
+            settled => return settled,
+        };
+        // An upgraded forge may have lost its issuer's trailing slash (docs/FORGEJO.md 0.1): look again.
+        let newer = self.document.again(&document, self.ask_document()).await?;
+        if newer.issuer == document.issuer {
+            return Err(refused);
+        }
+        self.check(id_token, ask, &newer).await
+    }
+}
+
+/// What an id_token is asked.
+#[derive(Clone, Copy)]
+enum Ask<'a> {
+    /// Whose it is.
+    Whose,
+    /// Whether it holds at this moment, for this nonce if there is one.
+    Now(Option<&'a Nonce>),
 }
 
 impl ForgeOauth for HttpForge {
@@ -152,19 +178,11 @@ impl ForgeOauth for HttpForge {
         id_token: &'a IdToken,
         nonce: Option<&'a Nonce>,
     ) -> Answer<'a, Result<Identity, ForgeError>> {
-        Box::pin(async move {
-            let document = self.document().await?;
-            let refused = match self.check(id_token, nonce, &document).await {
-                Err(refused @ ForgeError::BadIdToken(IdTokenFault::Issuer)) => refused,
-                settled => return settled,
-            };
-            // An upgraded forge may have lost its issuer's trailing slash (docs/FORGEJO.md 0.1): look again.
-            let newer = self.document.again(&document, self.ask_document()).await?;
-            if newer.issuer == document.issuer {
-                return Err(refused);
-            }
-            self.check(id_token, nonce, &newer).await
-        })
+        Box::pin(self.ask(id_token, Ask::Now(nonce)))
+    }
+
+    fn whose<'a>(&'a self, id_token: &'a IdToken) -> Answer<'a, Result<Identity, ForgeError>> {
+        Box::pin(self.ask(id_token, Ask::Whose))
     }
 
     fn introspect<'a>(&'a self, token: &'a ForgeToken) -> Answer<'a, Result<Introspection, ForgeError>> {

@@ -75,19 +75,19 @@ pub(super) async fn run(
 ) -> Result<Opened, Failed> {
     // From here until the set is held, a renewal that the forge refuses cannot tell whether this is why.
     let under_way = shared.under_way.begin();
+    let asked_at = shared.clock.now();
     let mut set = shared
         .forge
         .redeem(code, flow.verifier, &terms.redirect_uri)
         .await
         .map_err(|failed| forge_failed(&failed))?;
-    let obtained_at = shared.clock.now();
     let Some(id_token) = set.id_token.take() else {
         warn!(error = %IdTokenFault::Absent, "a sign-in failed");
         return Err(Failed::Refused);
     };
-    // Checked without the nonce first: whose grant this is holds even when the sign-in is then refused, and the forge has
-    // outdated that account's stored set either way.
-    let identity = shared.forge.verify(&id_token, None).await.map_err(|failed| forge_failed(&failed))?;
+    // Whose grant this is holds even when the sign-in is then refused, and the forge has outdated that account's stored set
+    // either way.
+    let identity = shared.forge.whose(&id_token).await.map_err(|failed| forge_failed(&failed))?;
     // The issuer that the id_token was held to: asked for earlier, it could have been another.
     let issuer = match shared.forge.issuer() {
         Some(issuer) => issuer,
@@ -105,17 +105,11 @@ pub(super) async fn run(
         }
     }
     let key = account.key();
-    if let Err(refused) = &ours {
-        // A store that cannot say is no reason to lose the set that the account's other sessions may live by.
-        let alone = shared.vault.sessions_of(&account, obtained_at).await;
-        if alone.is_ok_and(|sessions| sessions.is_empty()) {
-            return Err(forge_failed(refused));
-        }
-    }
+    // Held even when the sign-in is refused: others of the account may be about to live by it.
     let held = shared.unsaved.hold(NewSet {
         account,
         access: set.access,
-        obtained_at,
+        asked_at,
         life: set.life,
         refresh: set.refresh,
         source: Source::SignIn(identity),
@@ -129,8 +123,7 @@ pub(super) async fn run(
         }
     };
     drop(under_way);
-    // A sign-in that is even newer is being stored: this one may go on with what that one brings.
-    let Some(kept) = kept else { return Err(Failed::Crossed) };
+    let Some(kept) = kept else { return Err(Failed::StoreDown) };
     if kept.anew {
         shared.near.forget_account(key);
     }

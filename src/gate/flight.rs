@@ -6,11 +6,11 @@ use std::fmt;
 use std::hash::Hash;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use tokio::sync::watch;
+use tokio::sync::broadcast;
 
 use crate::base::tasks::Tasks;
 
-type UnderWay<K, V> = Arc<Mutex<HashMap<K, watch::Receiver<Option<V>>>>>;
+type UnderWay<K, V> = Arc<Mutex<HashMap<K, broadcast::Sender<V>>>>;
 
 /// The flights under way. Clones share them. There are never more than requests under way, which the server bounds.
 pub(super) struct Flights<K, V> {
@@ -30,16 +30,15 @@ impl<K, V> Default for Flights<K, V> {
 }
 
 /// A place on a flight.
-pub(super) struct Flight<V>(watch::Receiver<Option<V>>);
+pub(super) struct Flight<V>(broadcast::Receiver<V>);
 
 impl<V: Clone> Flight<V> {
-    /// What the flight brings; none when it crashed.
+    /// What the flight brings, to all in the order of their coming; none when it crashed.
     ///
     /// # Cancel safety
     /// Dropping the future gives the place up; the flight goes on.
     pub(super) async fn landed(mut self) -> Option<V> {
-        let landed = self.0.wait_for(Option::is_some).await.ok()?;
-        landed.clone()
+        self.0.recv().await.ok()
     }
 }
 
@@ -51,7 +50,7 @@ where
     /// Joins the flight of `key` if there is one.
     pub(super) fn under_way(&self, key: K) -> Option<Flight<V>> {
         let under_way = self.under_way.lock().unwrap_or_else(PoisonError::into_inner);
-        under_way.get(&key).map(|flight| Flight(flight.clone()))
+        under_way.get(&key).map(|flight| Flight(flight.subscribe()))
     }
 
     /// Joins the flight of `key`, starting it with `work` if there is none.
@@ -61,10 +60,10 @@ where
     {
         let mut under_way = self.under_way.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(flight) = under_way.get(&key) {
-            return Flight(flight.clone());
+            return Flight(flight.subscribe());
         }
-        let (landing, flight) = watch::channel(None);
-        under_way.insert(key, flight.clone());
+        let (landing, flight) = broadcast::channel(1);
+        under_way.insert(key, landing.clone());
         drop(under_way);
         // Made before the task starts, so that a flight that is dropped unstarted leaves no place behind either.
         let place = Place { under_way: Arc::clone(&self.under_way), key };
@@ -74,7 +73,8 @@ where
             let value = work.await;
             // The place goes first: whoever comes now must start anew, on what this flight has just stored.
             drop(place);
-            landing.send_replace(Some(value));
+            // Nobody may be waiting any more.
+            drop(landing.send(value));
         }));
         Flight(flight)
     }

@@ -29,7 +29,8 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 pub(super) struct NewSet {
     pub account: Account,
     pub access: ForgeToken,
-    pub obtained_at: Timestamp,
+    /// When the forge was asked for it. Its life is counted from here: how long the answer took nobody knows at the forge.
+    pub asked_at: Timestamp,
     pub life: Duration,
     pub refresh: Option<RefreshToken>,
     pub source: Source,
@@ -38,8 +39,8 @@ pub(super) struct NewSet {
 /// How a token set came about.
 #[derive(Debug)]
 pub(super) enum Source {
-    /// In exchange for this refresh token.
-    Renewal(RefreshToken),
+    /// In exchange for this refresh token. The forge has taken it, so the spares that stood beside it are worth nothing.
+    Renewal { spent: RefreshToken, spares: Vec<RefreshToken> },
     /// By a sign-in of this person.
     SignIn(Identity),
 }
@@ -51,6 +52,9 @@ pub(super) struct Kept {
     /// Whether there was nothing of use before, so that versions have begun anew.
     pub anew: bool,
 }
+
+/// Spares kept at most: as many as a browser has sign-ins under way.
+const MOST_SPARES: usize = 10;
 
 /// Whether the stored refresh token still is this one.
 pub(super) fn holds(grant: &GrantRecord, refresh: &RefreshToken) -> bool {
@@ -124,19 +128,18 @@ pub(super) async fn save(
     }
 }
 
-/// Stores a set that is held, and holds it no more. None: the account has no grant any more, or a newer set is held.
+/// Stores a set that is held, and holds it no more. None: the account has no grant any more.
 pub(super) async fn save_once(shared: &Shared, law: Law, held: &Held) -> Result<Option<Kept>, StoreError> {
-    if shared.unsaved.is_outdated(held) {
-        return Ok(None);
-    }
     let kept = match &held.source {
-        Source::Renewal(spent) => {
+        Source::Renewal { spent, spares } => {
             let next = |stored: GrantRecord| GrantRecord {
                 access: held.access.clone(),
-                access_expires_at: held.obtained_at.plus(held.life),
+                access_expires_at: held.asked_at.plus(held.life),
                 access_life: held.life,
                 refresh: held.refresh.clone().or(stored.refresh),
                 dead: false,
+                // Those that came meanwhile may be newer.
+                spares: stored.spares.into_iter().filter(|spare| !is_among(spares, spare)).collect(),
                 ..stored
             };
             let stored = amend(shared, law, &held.account, |stored| holds(stored, spent), next).await?;
@@ -148,7 +151,8 @@ pub(super) async fn save_once(shared: &Shared, law: Law, held: &Held) -> Result<
     Ok(kept)
 }
 
-/// A sign-in's set replaces whatever is stored, except a set that was obtained after it.
+/// A sign-in's set replaces whatever is stored, except a set that was asked for after it; either way the other's refresh
+/// token is kept as a spare.
 async fn save_sign_in(
     shared: &Shared,
     law: Law,
@@ -160,25 +164,29 @@ async fn save_sign_in(
         let (now, absent) = (shared.clock.now(), matches!(found, Found::Absent));
         let version = if absent { first_version(now) } else { found.next_version() };
         let stored = found.live();
-        if let Some(newer) = stored.as_ref().filter(|stored| is_newer(stored, set, now)) {
-            return Ok(Kept { grant: newer.clone(), anew: false });
-        }
         let anew = stored.is_none();
-        let grant = GrantRecord {
-            version,
-            account: set.account.clone(),
-            identity: identity.clone(),
-            access: set.access.clone(),
-            access_expires_at: set.obtained_at.plus(set.life),
-            access_life: set.life,
-            refresh: set.refresh.clone(),
-            dead: false,
-            scope: String::new(),
-            verdict: ScopeVerdict::Unknown,
-            asked_at: set.obtained_at,
-            standing: stored.as_ref().map_or(Standing::Good, |stored| stored.standing),
-            checked_at: stored.as_ref().map_or(Timestamp::default(), |stored| stored.checked_at),
-            noticed: stored.and_then(|stored| stored.noticed),
+        let grant = match stored {
+            Some(stored) if is_newer(&stored, set, now) => {
+                let spares = with_spare(stored.spares.clone(), set.refresh.clone());
+                GrantRecord { version, spares, ..stored }
+            }
+            stored => GrantRecord {
+                version,
+                account: set.account.clone(),
+                identity: identity.clone(),
+                access: set.access.clone(),
+                access_expires_at: set.asked_at.plus(set.life),
+                access_life: set.life,
+                refresh: set.refresh.clone(),
+                dead: false,
+                scope: String::new(),
+                verdict: ScopeVerdict::Unknown,
+                asked_at: set.asked_at,
+                spares: stored.as_ref().map_or_else(Vec::new, |stored| outrun_by(stored, set)),
+                standing: stored.as_ref().map_or(Standing::Good, |stored| stored.standing),
+                checked_at: stored.as_ref().map_or(Timestamp::default(), |stored| stored.checked_at),
+                noticed: stored.and_then(|stored| stored.noticed),
+            },
         };
         if write(shared, law, &grant, absent).await? == Swap::Done {
             return Ok(Kept { grant, anew });
@@ -233,11 +241,43 @@ pub(super) async fn drop_unused(shared: &Shared, account: AccountKey, idle: Dura
     }
 }
 
-/// Whether what is stored came after `set`: a write that was tried again may be late. A stored set from the future is not
-/// believed: the clock was set back. Access tokens tell nothing here: two of one second may be the same bytes.
+/// Whether what is stored was asked for after `set`: answers may be late, and so may writes that were tried again. A stored
+/// set from the future is not believed: the clock was set back. Access tokens tell nothing here: two of one second may be
+/// the same bytes.
 fn is_newer(stored: &GrantRecord, set: &NewSet, now: Timestamp) -> bool {
-    let obtained_at = stored.access_expires_at.minus(stored.access_life);
-    !stored.dead && obtained_at > set.obtained_at && obtained_at <= now
+    let obtained_at = stored.obtained_at();
+    !stored.dead && obtained_at > set.asked_at && obtained_at <= now
+}
+
+/// The refresh tokens of what a new set replaces: the forge may have given one of them out after it. Which is not told by
+/// times, since answers overtake each other and clocks are set.
+fn outrun_by(stored: &GrantRecord, set: &NewSet) -> Vec<RefreshToken> {
+    if stored.dead {
+        return Vec::new();
+    }
+    let mut spares = with_spare(stored.spares.clone(), stored.refresh.clone());
+    spares.retain(|spare| set.refresh.as_ref().is_none_or(|new| !same(new.expose(), spare.expose())));
+    spares
+}
+
+fn is_among(tokens: &[RefreshToken], token: &RefreshToken) -> bool {
+    tokens.iter().any(|one| same(one.expose(), token.expose()))
+}
+
+fn with_spare(mut spares: Vec<RefreshToken>, token: Option<RefreshToken>) -> Vec<RefreshToken> {
+    let Some(token) = token.filter(|token| !is_among(&spares, token)) else { return spares };
+    let surplus = (spares.len() + 1).saturating_sub(MOST_SPARES);
+    spares.drain(..surplus);
+    spares.push(token);
+    spares
+}
+
+/// The likeliest spare takes the place of a refresh token that the forge calls spent; without one the grant is dead.
+pub(super) fn promoted(mut stored: GrantRecord) -> GrantRecord {
+    match stored.spares.pop() {
+        Some(spare) => GrantRecord { refresh: Some(spare), ..stored },
+        None => GrantRecord { dead: true, ..stored },
+    }
 }
 
 fn outrun() -> StoreError {

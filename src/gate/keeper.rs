@@ -85,7 +85,7 @@ pub(super) struct Shared {
     pub exchanges: Flights<[u8; 32], Result<Arc<Opened>, Failed>>,
     pub siblings: Siblings,
     /// Accounts whose renewal failed a moment ago, and until when they rest.
-    pub rests: Cache<AccountKey, Timestamp>,
+    pub rests: Cache<AccountKey, Instant>,
     pub asks: Flights<AccountKey, ()>,
     /// Accounts whose scope was asked for a moment ago, and when.
     pub asked: Cache<AccountKey, Timestamp>,
@@ -169,7 +169,7 @@ impl ForgeKeeper {
     }
 }
 
-fn rests() -> Cache<AccountKey, Timestamp> {
+fn rests<T: Clone + Send + Sync + 'static>() -> Cache<AccountKey, T> {
     Cache::builder().max_capacity(100_000).time_to_live(Duration::from_mins(1)).build()
 }
 

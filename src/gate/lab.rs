@@ -139,6 +139,10 @@ impl ForgeOauth for Script {
         })
     }
 
+    fn whose<'a>(&'a self, id_token: &'a IdToken) -> Answer<'a, Result<Identity, ForgeError>> {
+        self.verify(id_token, None)
+    }
+
     fn introspect<'a>(&'a self, _: &'a ForgeToken) -> Answer<'a, Result<Introspection, ForgeError>> {
         let step = self.introspections.lock().unwrap().pop_front();
         step.unwrap_or_else(|| Box::pin(async { Ok(Introspection::Active { scope: SCOPE.to_owned() }) }))
@@ -295,6 +299,7 @@ impl Lab {
             noticed: None,
             standing: Standing::Good,
             checked_at: now,
+            spares: Vec::new(),
         }
     }
 

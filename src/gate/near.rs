@@ -170,7 +170,7 @@ impl Near {
     pub(super) fn note_account(&self, key: AccountKey, account: &Arc<NearAccount>) {
         self.accounts.entry(key).and_compute_with(|known| match known {
             // Left alone, so that what is old does not stay any longer for it.
-            Some(known) if known.value().grant.version > account.grant.version => Op::Nop,
+            Some(known) if is_newer(&known.value().grant, &account.grant) => Op::Nop,
             _ => Op::Put(Arc::clone(account)),
         });
     }
@@ -202,6 +202,12 @@ impl Near {
     pub(super) fn forget(&self, key: SessionKey) {
         self.sessions.invalidate(&key);
     }
+}
+
+/// Whether what is known is newer than what was just read. Versions tell, but for a row that was swept and has begun anew:
+/// another process may have done that, and then the token tells.
+fn is_newer(known: &GrantRecord, read: &GrantRecord) -> bool {
+    known.version > read.version && known.obtained_at() >= read.obtained_at()
 }
 
 #[cfg(test)]

@@ -83,8 +83,8 @@ fn fly(
     law: Law,
     refused: Option<ForgeToken>,
 ) -> Option<Flight<Renewal>> {
-    let (now, key) = (shared.clock.now(), account.key());
-    if rests(shared, key, now) {
+    let key = account.key();
+    if rests(shared, key) {
         return None;
     }
     let (work, account) = (Arc::clone(shared), account.clone());
@@ -97,15 +97,16 @@ fn fly(
             // A tenth of chance keeps many proxies from knocking at the same moment.
             let [chance] = random_bytes::<1>(&*work.entropy);
             let rest = TRY_AGAIN + TRY_AGAIN * u32::from(chance) / 2560;
-            work.rests.insert(key, work.clock.now().plus(rest));
+            work.rests.insert(key, Instant::now() + rest);
         }
         renewal
     }))
 }
 
 /// Whether an account's token failed or was asked about a moment ago, so that the forge is left alone for now.
-pub(super) fn rests(shared: &Shared, account: AccountKey, now: Timestamp) -> bool {
-    shared.rests.get(&account).is_some_and(|until| now < until)
+pub(super) fn rests(shared: &Shared, account: AccountKey) -> bool {
+    // Not by the clock, which may be set back.
+    shared.rests.get(&account).is_some_and(|until| Instant::now() < until)
 }
 
 async fn renew(
@@ -115,9 +116,9 @@ async fn renew(
     refused: Option<&ForgeToken>,
 ) -> Result<Renewal, StoreError> {
     let patience = Instant::now() + law.wait;
-    // What a flight before this one could not store comes first: the forge takes the stored refresh token no more.
-    if let Some(held) = shared.unsaved.of(account.key()) {
-        return save(shared, law, &held, patience).await;
+    // What flights before this one could not store comes first: the forge takes the stored refresh token no more.
+    while let Some(held) = shared.unsaved.of(account.key()) {
+        save(shared, law, &held, patience).await?;
     }
     let mut seen: Option<GrantRecord> = None;
     loop {
@@ -154,83 +155,98 @@ async fn under_lease(
     refused: Option<&ForgeToken>,
     until: Instant,
 ) -> Result<Renewal, StoreError> {
-    let Some(grant) = keep::read(shared, account).await? else { return Ok(Renewal::Settled) };
-    if is_settled(&grant, shared, law, refused) {
-        note(shared, grant);
-        return Ok(Renewal::Settled);
-    }
-    let Some(refresh) = grant.refresh else { return Ok(Renewal::Settled) };
-    match shared.forge.refresh(&refresh).await {
-        Ok(set) => {
-            let held = shared.unsaved.hold(NewSet {
-                account: account.clone(),
-                access: set.access,
-                obtained_at: shared.clock.now(),
-                life: set.life,
-                refresh: set.refresh,
-                source: Source::Renewal(refresh),
-            });
-            save(shared, law, &held, until).await
+    loop {
+        let Some(grant) = keep::read(shared, account).await? else { return Ok(Renewal::Settled) };
+        if is_settled(&grant, shared, law, refused) {
+            note(shared, grant);
+            return Ok(Renewal::Settled);
         }
-        Err(ForgeError::Spent(code)) => {
-            info!(account = %account.key(), code = %code, "the forge calls a refresh token spent");
-            suspect(shared, account, law, &refresh, until).await
+        let Some(refresh) = grant.refresh else { return Ok(Renewal::Settled) };
+        let asked_at = shared.clock.now();
+        match shared.forge.refresh(&refresh).await {
+            Ok(set) => {
+                let held = shared.unsaved.hold(NewSet {
+                    account: account.clone(),
+                    access: set.access,
+                    asked_at,
+                    life: set.life,
+                    refresh: set.refresh,
+                    source: Source::Renewal { spent: refresh, spares: grant.spares },
+                });
+                save(shared, law, &held, until).await?;
+                return Ok(Renewal::Settled);
+            }
+            Err(ForgeError::Spent(code)) => {
+                info!(account = %account.key(), code = %code, "the forge calls a refresh token spent");
+                if let Some(renewal) = suspect(shared, account, law, &refresh, until).await? {
+                    return Ok(renewal);
+                }
+            }
+            Err(ForgeError::Misconfigured(code)) => {
+                error!(code = %code, "the forge refuses this proxy's client id or secret; nobody is signed out for that");
+                return Ok(Renewal::NotNow);
+            }
+            Err(failed) => {
+                warn!(account = %account.key(), error = %failed, "a token could not be renewed for now");
+                return Ok(Renewal::NotNow);
+            }
         }
-        Err(ForgeError::Misconfigured(code)) => {
-            error!(code = %code, "the forge refuses this proxy's client id or secret; nobody is signed out for that");
-            Ok(Renewal::NotNow)
-        }
-        Err(failed) => {
-            warn!(account = %account.key(), error = %failed, "a token could not be renewed for now");
-            Ok(Renewal::NotNow)
+        // Another call to the forge has to fit into the lease.
+        if Instant::now() + law.lease / 3 > until {
+            return Ok(Renewal::NotNow);
         }
     }
 }
 
 /// Stores first, uses then.
-async fn save(shared: &Shared, law: Law, held: &Held, until: Instant) -> Result<Renewal, StoreError> {
+async fn save(shared: &Shared, law: Law, held: &Held, until: Instant) -> Result<(), StoreError> {
     if let Some(kept) = keep::save(shared, law, held, until).await? {
         note_kept(shared, &kept);
     }
-    Ok(Renewal::Settled)
+    Ok(())
 }
 
 /// The forge calls a refresh token spent. That is the end of the grant only if nobody has a newer set in hand: a sign-in
-/// elsewhere makes the stored token worthless before it has stored its own.
+/// elsewhere makes the stored token worthless before it has stored its own. None: there is another token to be tried.
 async fn suspect(
     shared: &Shared,
     account: &Account,
     law: Law,
     spent: &RefreshToken,
     until: Instant,
-) -> Result<Renewal, StoreError> {
+) -> Result<Option<Renewal>, StoreError> {
     let (mark, patience) = (shared.under_way.mark(), Instant::now() + SUSPECT);
     loop {
         if let Some(held) = shared.unsaved.of(account.key()) {
-            return save(shared, law, &held, until).await;
+            // It may be an older one, so what is stored then is looked at once more.
+            save(shared, law, &held, until).await?;
+            return Ok(None);
         }
-        let Some(stored) = keep::read(shared, account).await? else { return Ok(Renewal::Settled) };
+        let Some(stored) = keep::read(shared, account).await? else { return Ok(Some(Renewal::Settled)) };
         if stored.dead || !keep::holds(&stored, spent) {
             note(shared, stored);
-            return Ok(Renewal::Settled);
+            return Ok(Some(Renewal::Settled));
         }
         let (now, busy) = (Instant::now(), shared.under_way.any_before(mark));
-        if !busy && now >= patience {
+        if !stored.spares.is_empty() || (!busy && now >= patience) {
             break;
         }
         if now >= until {
             // Cannot know: an exchange still hangs at the forge.
-            return Ok(Renewal::NotNow);
+            return Ok(Some(Renewal::NotNow));
         }
         sleep(POLL).await;
     }
-    info!(account = %account.key(), "the forge has ended this grant: its sessions must sign in again");
     let still = |stored: &GrantRecord| keep::holds(stored, spent);
-    let end = |stored: GrantRecord| GrantRecord { dead: true, ..stored };
-    if let Some(stored) = keep::amend(shared, law, account, still, end).await? {
-        note(shared, stored);
+    let Some(stored) = keep::amend(shared, law, account, still, keep::promoted).await? else {
+        return Ok(Some(Renewal::Settled));
+    };
+    if !stored.dead {
+        return Ok(None);
     }
-    Ok(Renewal::Settled)
+    info!(account = %account.key(), "the forge has ended this grant: its sessions must sign in again");
+    note(shared, stored);
+    Ok(Some(Renewal::Settled))
 }
 
 /// From here on requests are judged by this.

@@ -1,7 +1,7 @@
 //! What the forge has given out and no store knows yet: token sets that are held until they are stored, and codes whose
 //! exchange is under way. Either may be all that an account lives by.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tracing::error;
@@ -9,53 +9,52 @@ use tracing::error;
 use crate::base::account::AccountKey;
 use crate::gate::keep::NewSet;
 
-/// Sets held at most, one per account; a set beyond has the tries of its own flight only.
+/// Sets held at most; a set beyond has the tries of its own flight only.
 const MAX_HELD: usize = 10_000;
 
 /// A set in somebody's hands.
 pub(super) type Held = Arc<NewSet>;
 
-/// Sets that are not stored yet: the newest of each account.
+/// Sets that are not stored yet, by account and in the order of their coming. None replaces another: answers overtake each
+/// other, and only the forge knows which one it gave out last.
 #[derive(Debug, Default)]
-pub(super) struct Unsaved(Mutex<HashMap<AccountKey, Held>>);
+pub(super) struct Unsaved(Mutex<BTreeMap<AccountKey, Vec<Held>>>);
 
 impl Unsaved {
-    /// Holds a set, in place of an older one of the same account.
+    /// Holds a set.
     pub(super) fn hold(&self, set: NewSet) -> Held {
         let (key, held) = (set.account.key(), Arc::new(set));
         let mut all = self.lock();
-        if all.len() < MAX_HELD || all.contains_key(&key) {
-            all.insert(key, Arc::clone(&held));
+        if all.values().map(Vec::len).sum::<usize>() < MAX_HELD {
+            all.entry(key).or_default().push(Arc::clone(&held));
         } else {
             error!(account = %key, "too many token sets wait for the store; this one is tried for a moment only");
         }
         held
     }
 
-    /// The set of an account that waits to be stored.
+    /// The first set of an account that waits to be stored.
     pub(super) fn of(&self, account: AccountKey) -> Option<Held> {
-        self.lock().get(&account).cloned()
-    }
-
-    /// Whether a later set of the same account is held.
-    pub(super) fn is_outdated(&self, held: &Held) -> bool {
-        self.lock().get(&held.account.key()).is_some_and(|now| !Arc::ptr_eq(now, held))
+        self.lock().get(&account)?.first().cloned()
     }
 
     /// Lets a set go that is stored, or of no use any more.
     pub(super) fn forget(&self, held: &Held) {
-        let mut all = self.lock();
-        if all.get(&held.account.key()).is_some_and(|now| Arc::ptr_eq(now, held)) {
-            all.remove(&held.account.key());
+        let (key, mut all) = (held.account.key(), self.lock());
+        if let Some(sets) = all.get_mut(&key) {
+            sets.retain(|one| !Arc::ptr_eq(one, held));
+            if sets.is_empty() {
+                all.remove(&key);
+            }
         }
     }
 
     /// All of them.
     pub(super) fn all(&self) -> Vec<Held> {
-        self.lock().values().cloned().collect()
+        self.lock().values().flatten().cloned().collect()
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<AccountKey, Held>> {
+    fn lock(&self) -> std::sync::MutexGuard<'_, BTreeMap<AccountKey, Vec<Held>>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -39,6 +39,7 @@ pub async fn all(make: impl AsyncFn() -> Arc<dyn SessionStore>) {
     of_many_who_swap_at_once_one_wins(make().await).await;
     touches_and_swaps_never_undo_each_other(make().await).await;
     a_lease_is_exclusive_until_it_lapses(&*make().await).await;
+    a_lease_from_before_the_clock_was_set_back_holds_nobody_up(&*make().await).await;
     of_many_who_lease_at_once_one_wins(make().await).await;
     a_claim_counts_once(&*make().await).await;
     of_many_who_claim_at_once_one_wins(make().await).await;
@@ -318,10 +319,23 @@ pub async fn a_lease_is_exclusive_until_it_lapses(store: &dyn SessionStore) {
     assert!(take(&lease(account(2), 3, lapse), START).await, "another account's is free");
     assert!(take(&second, lapse).await, "it lapsed");
     store.release(first.clone()).await.expect(ANSWERS);
-    assert!(!take(&first, lapse).await, "a foreign release has no effect");
+    let third = lease(of, 3, lapse.plus(HOUR));
+    assert!(!take(&third, lapse).await, "a foreign release has no effect");
     store.release(second.clone()).await.expect(ANSWERS);
     assert!(take(&lease(of, 4, lapse.plus(HOUR)), lapse).await, "given back");
     store.release(second).await.expect(ANSWERS);
+}
+
+/// A lease lasts for seconds; one that seems to last for longer than two was taken by another clock.
+pub async fn a_lease_from_before_the_clock_was_set_back_holds_nobody_up(store: &dyn SessionStore) {
+    let (of, span) = (account(1), Duration::from_secs(30));
+    let take = async |holder, now: Timestamp| {
+        store.lease(lease(of, holder, now.plus(span)), now).await.expect(ANSWERS)
+    };
+    assert!(take(1, START).await);
+    assert!(!take(2, START.minus(span)).await, "a little earlier: another machine's clock");
+    assert!(take(2, START.minus(span + Duration::from_millis(1))).await);
+    assert!(!take(1, START.minus(span)).await, "and that one holds");
 }
 
 /// Of several who want a lease one has it.

@@ -63,6 +63,8 @@ struct GrantText<'a> {
     asked_at_ms: u64,
     #[serde(borrow)]
     noticed: Option<Cow<'a, str>>,
+    #[serde(borrow, default, skip_serializing_if = "Vec::is_empty")]
+    spares: Vec<Cow<'a, str>>,
     // Since the look at accounts: a row of before was never looked at.
     #[serde(default)]
     standing: Stands,
@@ -140,6 +142,7 @@ pub(super) fn write_grant(record: &GrantRecord) -> Zeroizing<Vec<u8>> {
             Standing::Refused => Stands::Refused,
         },
         checked_at_ms: record.checked_at.millis(),
+        spares: record.spares.iter().map(|token| Cow::Borrowed(token.expose())).collect(),
     })
 }
 
@@ -170,6 +173,7 @@ pub(super) fn read_grant(bytes: &[u8]) -> Result<GrantRecord, Unreadable> {
             Stands::Refused => Standing::Refused,
         },
         checked_at: Timestamp::from_millis(text.checked_at_ms),
+        spares: text.spares.into_iter().map(RefreshToken::new).collect(),
     })
 }
 

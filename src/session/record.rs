@@ -75,6 +75,9 @@ pub struct GrantRecord {
     pub standing: Standing,
     /// When that, and who the account is, was last learnt from the forge's API; zero: never.
     pub checked_at: Timestamp,
+    /// Refresh tokens of sign-ins that ran beside the one whose token is above: the forge takes the last one that it gave
+    /// out, and answers come in any order. Tried when the one above is spent; the likeliest last.
+    pub spares: Vec<RefreshToken>,
 }
 
 /// How a token stands at a moment (spec: a margin m = min(`min_ttl`, half of the announced life)).
@@ -86,11 +89,16 @@ pub enum Freshness {
     Ageing,
     /// Less than m: wait for a renewal; if that fails for now, pass while it lives.
     Stale,
-    /// Its time is up.
+    /// Its time is up; or it would live for longer than it was given, so that the clock was set back and nobody knows.
     Expired,
 }
 
 impl GrantRecord {
+    /// When the forge was asked for the access token.
+    pub fn obtained_at(&self) -> Timestamp {
+        self.access_expires_at.minus(self.access_life)
+    }
+
     /// How the access token stands at `now`.
     pub fn freshness(&self, now: Timestamp, min_ttl: Duration) -> Freshness {
         freshness(self.access_expires_at.since(now), self.access_life, min_ttl)
@@ -101,7 +109,7 @@ impl GrantRecord {
 /// most: of a token that lives for 2m or less, 2m would be all its life, and every request would renew it.
 fn freshness(left: Duration, life: Duration, min_ttl: Duration) -> Freshness {
     let margin = min_ttl.min(life / 2);
-    if left.is_zero() {
+    if left.is_zero() || left > life {
         Freshness::Expired
     } else if left < margin {
         Freshness::Stale
@@ -117,7 +125,7 @@ mod tests {
     use super::*;
     use crate::base::account::UserId;
 
-    /// Holds: R1.
+    /// Holds: R1, R14.
     #[test]
     fn a_token_ages_by_its_announced_life_and_a_new_one_is_always_fresh() {
         let check = |left_ms, life_ms, expected| {
@@ -126,6 +134,7 @@ mod tests {
         };
         for life in [2, 1_000, 5_000, 20_000, 60_000, 119_000, 120_000, 300_000, 3_600_000] {
             check(life, life, Freshness::Fresh);
+            check(life + 1, life, Freshness::Expired);
             check(0, life, Freshness::Expired);
         }
         for (left, expected) in [

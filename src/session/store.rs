@@ -61,6 +61,14 @@ pub struct Lease {
     pub until: Timestamp,
 }
 
+impl Lease {
+    /// How late a lease that somebody else holds at `now` may end and still be one: twice as long as this one lasts. What
+    /// ends later was taken before the clock was set back.
+    pub fn latest_other(&self, now: Timestamp) -> Timestamp {
+        self.until.plus(self.until.since(now))
+    }
+}
+
 /// What went wrong in a store. None of it says anything about who is signed in.
 #[derive(Debug, Error)]
 #[non_exhaustive]
@@ -130,7 +138,7 @@ pub trait SessionStore: Debug + Send + Sync + 'static {
         seen_after: Timestamp,
     ) -> Answer<'_, Result<bool, StoreError>>;
 
-    /// Takes the lease of an account if nobody holds one that has not lapsed at `now`.
+    /// Takes the lease of an account if nobody holds one that has not lapsed at `now` and ends by [`Lease::latest_other`].
     fn lease(&self, lease: Lease, now: Timestamp) -> Answer<'_, Result<bool, StoreError>>;
     /// Gives a lease back; without effect when it lapsed and somebody else holds it.
     fn release(&self, lease: Lease) -> Answer<'_, Result<(), StoreError>>;

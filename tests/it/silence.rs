@@ -582,6 +582,7 @@ async fn nothing_prints_a_secret_for_debugging() {
         noticed: None,
         standing: Standing::Good,
         checked_at: Timestamp::from_secs(1),
+        spares: Vec::new(),
     };
     print(&grant);
     print(&TokenSet {

@@ -96,7 +96,11 @@ async fn a_set_that_could_not_be_stored_comes_before_any_call_to_the_forge() {
     assert_eq!((stored(&lab).await, near(&lab)), (number(1), None));
     lab.store.refuses.store(0, Ordering::SeqCst);
     assert_eq!(renewed(&lab).await, None, "it rests");
-    lab.clock.advance(Duration::from_secs(12));
+    let now = lab.clock.now();
+    lab.clock.set(now.minus(Duration::from_hours(2)));
+    assert_eq!(renewed(&lab).await, None, "and no setting of the clock makes that any shorter or longer");
+    lab.clock.set(now);
+    pass(Duration::from_secs(12)).await;
     assert_eq!(renewed(&lab).await, Some(Renewal::Settled));
     assert_eq!((stored(&lab).await, near(&lab).unwrap().as_str()), (number(2), "access-2"));
     assert_eq!(lab.forge.refresh_calls(), 1);
@@ -264,7 +268,67 @@ async fn a_grant_that_begins_anew_counts_although_its_version_is_lower() {
     note(fresh.shared(), fresh.grant(9, 9));
     assert!(fresh.exchange(2).await.is_ok(), "the row was swept, so versions begin at one");
     assert_eq!(near(&fresh).unwrap(), "access-2");
+    // Another process may be the one that has begun anew: its token is younger.
+    let elsewhere = Lab::new();
+    note(elsewhere.shared(), elsewhere.grant(9, 9));
+    elsewhere.clock.advance(Duration::from_secs(1));
+    note(elsewhere.shared(), elsewhere.grant(1, 1));
+    assert_eq!(near(&elsewhere).unwrap(), "access-1");
     // Else a higher version wins.
     note(lab.shared(), lab.grant(1, 1));
     assert_eq!(near(&lab).unwrap(), "access-9");
+}
+
+/// Holds: R1.
+#[tokio::test(start_paused = true)]
+async fn the_life_of_a_token_is_counted_from_the_question_for_nobody_knows_how_long_the_answer_took() {
+    let lab = Arc::new(Lab::with_grant().await);
+    let (asked_at, clock) = (lab.clock.now(), lab.clock.clone());
+    lab.forge.refreshes(async move {
+        clock.advance(Duration::from_secs(9));
+        Ok(set(2))
+    });
+    assert_eq!(renewed(&lab).await, Some(Renewal::Settled));
+    assert_eq!(lab.stored().await.access_expires_at, asked_at.plus(Duration::from_hours(1)));
+}
+
+/// Holds: R3, R4.
+#[tokio::test(start_paused = true)]
+async fn of_sign_ins_that_overtook_each_other_the_one_that_the_forge_takes_lives_on() {
+    let lab = Lab::new();
+    for number in [4, 2, 3] {
+        assert!(lab.exchange(number).await.is_ok());
+    }
+    lab.clock.advance(Duration::from_hours(1));
+    lab.forge.refreshes(async { Err(spent()) });
+    lab.forge.refreshes(async { Err(spent()) });
+    lab.forge.refreshes(async { Ok(set(5)) });
+    assert_eq!(renewed(&lab).await, Some(Renewal::Settled));
+    assert_eq!(*lab.forge.tried.lock().unwrap(), ["refresh-3", "refresh-2", "refresh-4"]);
+    assert_eq!(stored(&lab).await, number(5));
+    assert!(lab.stored().await.spares.is_empty(), "what the forge took makes the others worthless");
+}
+
+/// Holds: R4.
+#[tokio::test(start_paused = true)]
+async fn a_grant_is_dead_when_its_last_spare_is_spent_too() {
+    let lab = Lab::new();
+    for number in [1, 2] {
+        assert!(lab.exchange(number).await.is_ok());
+    }
+    lab.clock.advance(Duration::from_hours(1));
+    assert_eq!(renewed(&lab).await, Some(Renewal::Settled));
+    assert!(lab.stored().await.dead);
+    assert_eq!(lab.forge.refresh_calls(), 2);
+}
+
+/// Holds: R14.
+#[tokio::test(start_paused = true)]
+async fn a_clock_that_was_set_back_keeps_no_token_alive() {
+    let lab = Lab::new();
+    lab.write(lab.grant(1, 1)).await;
+    lab.clock.set(lab.clock.now().minus(Duration::from_mins(10)));
+    lab.forge.refreshes(async { Ok(set(2)) });
+    assert_eq!(renewed(&lab).await, Some(Renewal::Settled));
+    assert_eq!(stored(&lab).await, number(2));
 }

@@ -163,9 +163,15 @@ pub(super) fn lease(db: &Connection, lease: &Lease, now: Timestamp) -> Result<bo
         .prepare_cached(
             "INSERT INTO leases (account, holder, until) VALUES (?1, ?2, ?3)
              ON CONFLICT (account) DO UPDATE SET holder = excluded.holder, until = excluded.until
-             WHERE leases.until <= ?4",
+             WHERE leases.until <= ?4 OR leases.until > ?5",
         )?
-        .execute(params![lease.account.0, lease.holder, millis(lease.until), millis(now)])?;
+        .execute(params![
+            lease.account.0,
+            lease.holder,
+            millis(lease.until),
+            millis(now),
+            millis(lease.latest_other(now))
+        ])?;
     Ok(taken > 0)
 }
 

@@ -54,6 +54,7 @@ fn grant(sub: &str, version: u64) -> GrantRecord {
         noticed: None,
         standing: Standing::Good,
         checked_at: Timestamp::default(),
+        spares: Vec::new(),
     }
 }
 

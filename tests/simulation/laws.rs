@@ -1,0 +1,193 @@
+//! What is asked of every story, at each step.
+
+use hero_proxy::base::clock::Timestamp;
+use hero_proxy::session::id::SessionKey;
+use http::HeaderMap;
+
+use crate::forge::{Fate, may_be_passed};
+use crate::process::{Life, MIN_TTL};
+use crate::truth::Sent;
+use crate::world::State;
+use hero_proxy::base::account::AccountKey;
+
+/// How long an end that was made elsewhere may be overlooked: what is near counts for five seconds.
+const NEAR: i64 = 5_000;
+/// The forge counts in whole seconds.
+const SECOND: i64 = 1_000;
+
+/// How much life a token has at least that was renewed in time.
+fn margin(state: &State) -> i64 {
+    let life = state.forge.life * 1000;
+    i64::try_from(MIN_TTL.as_millis()).unwrap().min(life / 2)
+}
+
+fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+    headers.get(name).and_then(|value| value.to_str().ok())
+}
+
+/// A request came through to the app.
+pub fn at_the_app(state: &mut State, headers: &HeaderMap) {
+    let number: u64 = text(headers, "x-story").unwrap().parse().unwrap();
+    let sent = state.truth.sent[&number].clone();
+    state.truth.passed.insert(number);
+    if headers.get_all("x-hero-forge-token").iter().count() > 1 {
+        state.broken(format_args!("two tokens in one request"));
+    }
+    let who = text(headers, "x-hero-user-id").map(str::to_owned);
+    let token = text(headers, "x-hero-forge-token").map(str::to_owned);
+    let Some(user) = sent.session.as_ref().and_then(|session| state.truth.sessions.get(session)) else {
+        if who.is_some() || token.is_some() || !sent.public {
+            state.broken(format_args!("a stranger passes, or carries somebody's identity"));
+        }
+        return;
+    };
+    let (user, key, ended) = (user.user, user.key, user.ended);
+    let Some(who) = who else {
+        if !sent.public {
+            state.broken(format_args!("a request passes without an identity"));
+        }
+        return;
+    };
+    if state.forge.users[user].id != who {
+        state.broken(format_args!("a request of user {user} carries the identity of another ({who})"));
+    }
+    is_session_alive(state, &sent, key, ended);
+    if let Some(token) = token {
+        is_token_good(state, &sent, user, &token, headers);
+    }
+}
+
+fn is_session_alive(state: &mut State, sent: &Sent, key: SessionKey, ended: Option<(i64, u32)>) {
+    let late = |at| NEAR + state.truth.set_back_since(at);
+    if let Some((at, life)) = ended
+        && (sent.at > at + late(at) || (sent.life == life && sent.at > at))
+    {
+        state.broken(format_args!("B{} passes {} ms after its sign-out", sent.browser, sent.at - at));
+    }
+    let now = state.time.real();
+    let machine = state.time.machine();
+    let Some(row) = state.truth.rows.get(&key) else { return };
+    let (expires_at, removed_at) = (row.expires_at, row.removed_at);
+    let late = |at| NEAR + state.truth.set_back_since(at);
+    if removed_at.is_some_and(|at| sent.at > at + late(at)) {
+        state.broken(format_args!("B{} passes at {now} with a session that no store has", sent.browser));
+    }
+    if expires_at <= machine {
+        state.broken(format_args!("B{} passes after its session's absolute end", sent.browser));
+    }
+}
+
+fn is_token_good(state: &mut State, sent: &Sent, user: usize, token: &str, headers: &HeaderMap) {
+    let now = state.time.at_forge();
+    let Some(issue) = state.forge.by_access(token) else {
+        return state.broken(format_args!("a token that the forge never gave out"));
+    };
+    let (owner, serial, left) = (issue.user, issue.serial, issue.ends_at - now);
+    if owner != user {
+        state.broken(format_args!("a request of user {user} carries the token of user {owner}"));
+    }
+    if !state.truth.stored.contains(token) && !state.truth.blind {
+        state.broken(format_args!("a token is used that is not stored"));
+    }
+    // A clock that was set back makes a token seem to live longer; it is noticed while the token seems to be from the future.
+    let began = state.time.real() + left - state.forge.life * 1000;
+    let clock = state.truth.set_back_since(began);
+    if left + SECOND + clock <= 0 {
+        state.broken(format_args!(
+            "B{} at P{}: a token is sent {} ms after its end",
+            sent.browser, sent.process, -left
+        ));
+    }
+    // Whose owner is signing out may find the tokens dropped, and nothing to be renewed.
+    let wished = sent.session.as_ref().is_some_and(|session| state.truth.sessions[session].wished > 0);
+    if left + SECOND + clock < margin(state) && !wished && !state.is_trouble() {
+        state.broken(format_args!(
+            "B{} at P{}: a token is sent with {left} ms of life, and nothing was wrong",
+            sent.browser, sent.process
+        ));
+    }
+    let grant = state.forge.grant(user).filter(|grant| grant.serial == serial);
+    let scope = grant.map(|grant| grant.scope.clone());
+    let said = text(headers, "x-hero-forge-scopes").unwrap_or_default();
+    if let Some(scope) = scope
+        && (!may_be_passed(&scope) || scope != said)
+    {
+        state.broken(format_args!("a token of scope {scope:?} is sent as {said:?}"));
+    }
+    let expires: i64 = text(headers, "x-hero-forge-token-expires").unwrap().parse().unwrap();
+    if expires * 1000 > now + left + SECOND + state.time.skew().max(0) + clock {
+        let more = expires * 1000 - now - left;
+        state.broken(format_args!("a token is said to live {more} ms longer than it does"));
+    }
+}
+
+/// The forge has renewed a token.
+pub fn refreshed(state: &mut State, life: &Life, issue: usize) {
+    let from = state.forge.issues[issue].from;
+    let twin = state.forge.issues[..issue].iter().rev().find(|set| set.from == from);
+    let excused = twin.is_none_or(|twin| match twin.fate {
+        Fate::Lost => true,
+        Fate::OnItsWay { life, .. } | Fate::Delivered { life, .. } if state.truth.over.contains(&life) => {
+            true
+        }
+        // Leases have lapsed, if the clock has jumped.
+        Fate::Delivered { .. } | Fate::OnItsWay { .. }
+            if state.time.real() - state.truth.jumped_at < 60_000 =>
+        {
+            true
+        }
+        Fate::Delivered { .. } => !twin.stored && state.is_trouble(),
+        Fate::OnItsWay { .. } => false,
+        Fate::Dropped => false,
+    });
+    if !excused {
+        let twin = twin.map(|twin| (twin.user, twin.number, twin.fate, twin.stored));
+        state.broken(format_args!("P{} renews a version that was renewed before: {twin:?}", life.process));
+    }
+}
+
+/// A grant's row was written: what is in it may be used from here on.
+pub fn written(state: &mut State, process: usize, account: AccountKey) {
+    let Some(user) = state.truth.user_of(account) else {
+        state.truth.blind = true;
+        return;
+    };
+    let Some(grant) = state.truth.grant(user) else { return };
+    state.truth.stored.insert(grant.access.expose().to_owned());
+    let refresh = grant.refresh.as_ref().map(|refresh| refresh.expose().to_owned()).unwrap_or_default();
+    if let Some(issue) = state.forge.by_refresh(&refresh) {
+        state.forge.issues[issue].stored = true;
+    }
+    let (version, dead, verdict) = (grant.version, if grant.dead { ", dead" } else { "" }, &grant.verdict);
+    state
+        .tell(format_args!("P{process} stores user {user}: version {version}, {refresh}{dead}, {verdict:?}"));
+}
+
+/// The use of a session was noted.
+pub fn touched(state: &mut State, key: SessionKey, there: bool, seen_at: Timestamp) {
+    if let Some(row) = state.truth.rows.get_mut(&key).filter(|_| there) {
+        row.seen_at = row.seen_at.max(seen_at);
+    }
+}
+
+/// A request with a session was answered as if it had none.
+pub fn asked_to_sign_in(state: &mut State, sent: &Sent) {
+    let Some(session) = sent.session.as_ref().and_then(|session| state.truth.sessions.get(session)) else {
+        return;
+    };
+    let (user, key, wished) = (session.user, session.key, session.wished);
+    let idle = state.truth.house.unwrap().idle;
+    let now = state.time.at_forge();
+    state.truth.latest = state.truth.latest.max(state.time.machine());
+    state.truth.observe(&state.forge, now);
+    let grace = NEAR + SECOND + state.truth.set_back_since(sent.at - NEAR - SECOND);
+    let dead = state.truth.justified_at(user).is_some_and(|at| at >= sent.at - grace);
+    if wished > 0 || dead || state.truth.time_is_up(key, idle) {
+        return;
+    }
+    let latest = state.forge.latest(user).map(|set| (set.number, set.fate, set.stored));
+    state.broken(format_args!(
+        "B{} at P{} is signed out although user {user} has a grant (last set: {latest:?})",
+        sent.browser, sent.process
+    ));
+}

@@ -1,0 +1,263 @@
+//! What is true of sessions, rows and token sets, seen from above all processes: the ground on which `laws` judges.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use hero_proxy::base::account::{Account, AccountKey, UserId};
+use hero_proxy::base::clock::Timestamp;
+use hero_proxy::base::entropy::OsEntropy;
+use hero_proxy::session::id::{SessionId, SessionKey};
+use hero_proxy::session::memory::MemoryStore;
+use hero_proxy::session::record::GrantRecord;
+use hero_proxy::session::store::SessionRow;
+use hero_proxy::session::vault::Vault;
+
+use tokio::time::Instant;
+
+use crate::forge::{Fate, Forge};
+use crate::process::{CLIENT, House, ISSUER, Life, ring};
+use crate::world::{State, ready};
+
+/// How long after a fault requests may still feel it: a lease lapses, a failed renewal rests, a request waits.
+const AFTERMATH: i64 = 60_000;
+
+/// A session that some browser was given.
+pub struct Session {
+    pub key: SessionKey,
+    pub user: usize,
+    /// Its owner has asked for its end: logged out, or signed in anew in its place.
+    pub wished: u32,
+    /// Its owner was told that it has ended: when, and by which life of which process.
+    pub ended: Option<(i64, u32)>,
+}
+
+/// A session's row as the store has it, or had it.
+pub struct Row {
+    pub account: AccountKey,
+    pub expires_at: Timestamp,
+    pub seen_at: Timestamp,
+    pub removed_at: Option<i64>,
+}
+
+/// A request on its way.
+#[derive(Clone, Debug)]
+pub struct Sent {
+    pub browser: usize,
+    pub process: usize,
+    pub life: u32,
+    pub session: Option<String>,
+    /// Whether it goes where everybody may pass.
+    pub public: bool,
+    pub at: i64,
+    /// The same without what the machine sleeps through.
+    pub moment: Instant,
+}
+
+pub struct Truth {
+    pub accounts: Vec<Account>,
+    pub house: Option<House>,
+    vault: Option<Vault>,
+    pub sent: BTreeMap<u64, Sent>,
+    pub passed: BTreeSet<u64>,
+    pub sessions: BTreeMap<String, Session>,
+    pub rows: BTreeMap<SessionKey, Row>,
+    /// Access tokens that a store has, or had.
+    pub stored: BTreeSet<String>,
+    /// Rows were written that the truth cannot read: the keeper keeps accounts of its own making.
+    pub blind: bool,
+    /// When each user was last known to have nothing left to live by.
+    justified_at: Vec<Option<i64>>,
+    pub over: BTreeSet<u32>,
+    store_failed_at: i64,
+    pub trouble_until: i64,
+    /// The furthest that the machine's clock has been.
+    pub latest: Timestamp,
+    /// When it was set back, and by how much; and when it last jumped at all.
+    pub set_back: Vec<(i64, i64)>,
+    pub jumped_at: i64,
+    pub jumps: usize,
+    pub calls: BTreeMap<&'static str, usize>,
+    pub sign_ins: usize,
+}
+
+impl Truth {
+    pub fn new(forge: &Forge) -> Self {
+        let account = |id: &String| Account {
+            issuer: ISSUER.into(),
+            client_id: CLIENT.into(),
+            sub: UserId(id.as_str().into()),
+        };
+        Self {
+            accounts: forge.users.iter().map(|user| account(&user.id)).collect(),
+            house: None,
+            vault: None,
+            sent: BTreeMap::new(),
+            passed: BTreeSet::new(),
+            sessions: BTreeMap::new(),
+            rows: BTreeMap::new(),
+            stored: BTreeSet::new(),
+            blind: false,
+            justified_at: vec![None; forge.users.len()],
+            over: BTreeSet::new(),
+            store_failed_at: i64::MIN / 2,
+            trouble_until: i64::MIN / 2,
+            latest: Timestamp::default(),
+            set_back: Vec::new(),
+            jumped_at: i64::MIN / 2,
+            jumps: 0,
+            calls: BTreeMap::new(),
+            sign_ins: 0,
+        }
+    }
+
+    /// Looks into the rows from here on.
+    pub fn watch(&mut self, rows: &Arc<MemoryStore>, house: House) {
+        self.house = Some(house);
+        self.vault = Some(Vault::new(rows.clone(), &ring(house.seed), Arc::new(OsEntropy)));
+    }
+
+    /// The grant that is stored of a user.
+    pub fn grant(&self, user: usize) -> Option<GrantRecord> {
+        let vault = self.vault.as_ref()?;
+        ready(vault.grant(&self.accounts[user])).ok()?.live()
+    }
+
+    pub fn user_of(&self, key: AccountKey) -> Option<usize> {
+        self.accounts.iter().position(|account| account.key() == key)
+    }
+
+    pub fn called_forge(&mut self, name: &'static str) {
+        *self.calls.entry(name).or_default() += 1;
+    }
+
+    pub fn store_fails(&mut self, now: i64) {
+        self.store_failed_at = now;
+    }
+
+    pub fn inserted(&mut self, key: SessionKey, row: &SessionRow) {
+        let (account, expires_at, seen_at) = (row.account, row.expires_at, row.seen_at);
+        self.rows.insert(key, Row { account, expires_at, seen_at, removed_at: None });
+    }
+
+    pub fn removed(&mut self, key: SessionKey, now: i64) {
+        if let Some(row) = self.rows.get_mut(&key) {
+            row.removed_at.get_or_insert(now);
+        }
+    }
+
+    pub fn removed_all(&mut self, account: AccountKey, except: Option<SessionKey>, now: i64) {
+        let all = self.rows.iter_mut().filter(|(key, _)| Some(**key) != except);
+        for (_, row) in all.filter(|(_, row)| row.account == account) {
+            row.removed_at.get_or_insert(now);
+        }
+    }
+
+    /// A browser was given a session.
+    pub fn given(&mut self, text: &str, user: usize) {
+        let key = SessionId::parse(text.as_bytes()).unwrap().key();
+        let session = Session { key, user, wished: 0, ended: None };
+        self.sessions.entry(text.to_owned()).or_insert(session);
+    }
+
+    /// Notes which users have nothing left to live by at this moment. To be called before and after whatever changes that.
+    pub fn observe(&mut self, forge: &Forge, at_forge: i64) {
+        let now = at_forge - 1_800_000_000_000;
+        for user in 0..self.justified_at.len() {
+            if !self.is_reachable(forge, user, now) {
+                self.justified_at[user] = Some(now);
+            }
+        }
+    }
+
+    /// Whether a token set that the forge would still renew is stored, or in the hands of somebody who can store it.
+    fn is_reachable(&self, forge: &Forge, user: usize, now: i64) -> bool {
+        let Some(serial) = forge.grant(user).map(|grant| grant.serial) else { return false };
+        let sets = forge.issues.iter().rev().filter(|set| set.user == user && set.serial == serial);
+        // With rotation the last one only.
+        let sets = sets.take(if forge.rotates { 1 } else { usize::MAX });
+        let store_fails = now - self.store_failed_at < AFTERMATH;
+        let mut reachable = sets.map(|set| match set.fate {
+            _ if set.stored => true,
+            Fate::OnItsWay { life, .. } => !self.over.contains(&life),
+            Fate::Delivered { life, .. } => !self.over.contains(&life) && !store_fails,
+            Fate::Dropped => true,
+            Fate::Lost => false,
+        });
+        reachable.any(|reachable| reachable)
+    }
+
+    /// By how much the clock was set back since a moment.
+    pub fn set_back_since(&self, moment: i64) -> i64 {
+        self.set_back.iter().filter(|(at, _)| *at >= moment).map(|(_, by)| by).sum()
+    }
+
+    /// When a user last had nothing left to live by.
+    pub fn justified_at(&self, user: usize) -> Option<i64> {
+        self.justified_at[user]
+    }
+
+    /// Whether a session's time was up at some moment so far.
+    pub fn time_is_up(&self, key: SessionKey, idle: Duration) -> bool {
+        let row = self.rows.get(&key);
+        row.is_none_or(|row| row.expires_at <= self.latest || row.seen_at.plus(idle) <= self.latest)
+    }
+}
+
+impl State {
+    /// Something is wrong at this moment; requests may feel it for a while.
+    pub fn trouble(&mut self) {
+        self.truth.trouble_until = self.truth.trouble_until.max(self.time.real() + AFTERMATH);
+    }
+
+    pub fn is_trouble(&self) -> bool {
+        self.time.real() < self.truth.trouble_until
+    }
+
+    /// What became of a token set.
+    pub fn fate(&mut self, issue: usize, fate: Fate) {
+        let now = self.time.at_forge();
+        self.truth.observe(&self.forge, now);
+        self.forge.issues[issue].fate = fate;
+        self.truth.observe(&self.forge, now);
+    }
+
+    /// The machine's clock is set to this much ahead of the true time.
+    pub fn set_clock(&mut self, ahead: i64) {
+        let (now, moved) = (self.time.real(), ahead - self.time.skew());
+        if moved == 0 {
+            return;
+        }
+        self.truth.latest = self.truth.latest.max(self.time.machine());
+        self.time.set_skew(ahead);
+        self.truth.latest = self.truth.latest.max(self.time.machine());
+        if moved < 0 {
+            self.truth.set_back.push((now, -moved));
+        }
+        self.truth.jumped_at = now;
+        self.truth.jumps += 1;
+        self.trouble();
+        self.tell(format_args!("the clock jumps by {moved} ms"));
+    }
+
+    /// The machine does not notice that so much time goes by.
+    pub fn sleep_through(&mut self, span: i64) {
+        self.time.sleep_through(span);
+        self.truth.latest = self.truth.latest.max(self.time.machine());
+        self.truth.jumped_at = self.time.real();
+        self.truth.jumps += 1;
+        self.trouble();
+        self.tell(format_args!("the machine slept for {span} ms"));
+    }
+
+    /// A process dies here.
+    pub fn died(&mut self, life: &Life, at: &str) {
+        self.tell(format_args!("P{} dies at {at}", life.process));
+        let now = self.time.at_forge();
+        self.truth.observe(&self.forge, now);
+        self.truth.over.insert(life.number);
+        self.truth.observe(&self.forge, now);
+        self.trouble();
+        life.end();
+    }
+}
