@@ -11,7 +11,7 @@ use crate::forge::error::{ForgeError, IdTokenFault};
 use crate::gate::flow::Flow;
 use crate::gate::keep::{self, NewSet, Source};
 use crate::gate::keeper::Shared;
-use crate::gate::near::{Known, NearAccount, NearSession};
+use crate::gate::near::{Known, NearSession};
 use crate::gate::renew::{Law, note, save_behind};
 use crate::gate::round;
 use crate::gate::scope;
@@ -157,7 +157,7 @@ pub(super) async fn run(
     let grant = keep::ensure(shared, terms.law, grant).await?;
     let known = Known {
         session: Arc::new(NearSession::new(id.key(), record, now)),
-        account: Arc::new(NearAccount::new(grant)),
+        account: Arc::new(shared.judged(grant)),
     };
     shared.near.note(&known);
     info!(account = %key, session = %id.key(), "signed in");

@@ -1,7 +1,7 @@
 //! The gatekeeper that answers by the forge.
 
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use http::request::Parts;
@@ -26,7 +26,7 @@ use crate::gate::end;
 use crate::gate::exchange::{Failed, Opened};
 use crate::gate::flight::Flights;
 use crate::gate::judge::{Behind, Judgement, judge};
-use crate::gate::near::{Known, Look, Near};
+use crate::gate::near::{Known, Look, Near, NearAccount};
 use crate::gate::own::Own;
 use crate::gate::reason::{self, Reason};
 use crate::gate::recheck::{Due, Failing};
@@ -42,6 +42,7 @@ use crate::gate::unsaved::{Exchanges, Unsaved};
 use crate::gate::verdict::{Answer, Asked, Decision, Gatekeeper, Verdict};
 use crate::session::cookie::UnsafeOrigin;
 use crate::session::id::{SessionId, SessionKey};
+use crate::session::record::GrantRecord;
 use crate::session::store::{SessionStore, StoreError};
 use crate::session::vault::Vault;
 use crate::wire::inject::{ForwardedHeaders, Injection};
@@ -79,6 +80,8 @@ pub(super) struct Shared {
     pub entropy: Arc<dyn Entropy>,
     pub tasks: Tasks,
     pub near: Near,
+    /// The scope that is asked for today.
+    pub scope: RwLock<String>,
     pub flow_sealer: Sealer,
     pub loads: Flights<SessionKey, Loaded>,
     pub renewals: Flights<AccountKey, Renewal>,
@@ -100,6 +103,22 @@ pub(super) struct Shared {
     pub under_way: Exchanges,
 }
 
+impl Shared {
+    /// A grant as today's scope judges it, ready for requests.
+    pub(super) fn judged(&self, grant: GrantRecord) -> NearAccount {
+        NearAccount::new(grant, &self.scope.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// From here on this scope is asked for: what is near was judged by another one.
+    fn ask_for(&self, scope: &str) {
+        let mut asked = self.scope.write().unwrap_or_else(PoisonError::into_inner);
+        if *asked != scope {
+            scope.clone_into(&mut asked);
+            self.near.forget_accounts();
+        }
+    }
+}
+
 /// What a look at the store brings: somebody, nobody, or no answer.
 pub(super) type Loaded = Result<Option<Known>, ()>;
 
@@ -117,7 +136,9 @@ impl ForgeKeeper {
     /// [`UnsafeOrigin`] when the public URL is plain http beyond loopback: its cookies could be read on the way.
     pub fn new(settings: Settings, ports: Ports) -> Result<Self, UnsafeOrigin> {
         let Ports { forge, store, keys, clock, entropy, handle } = ports;
+        let terms = Terms::new(settings)?;
         let shared = Shared {
+            scope: RwLock::new(terms.scope.clone()),
             flow_sealer: Sealer::new(&keys, "flow", Arc::clone(&entropy)),
             vault: Vault::new(store, &keys, Arc::clone(&entropy)),
             forge,
@@ -138,7 +159,7 @@ impl ForgeKeeper {
             unsaved: Unsaved::default(),
             under_way: Exchanges::default(),
         };
-        Ok(Self { terms: Arc::new(Terms::new(settings)?), shared: Arc::new(shared) })
+        Ok(Self { terms: Arc::new(terms), shared: Arc::new(shared) })
     }
 
     /// The same keeper under another configuration: it shares sessions, tokens and all work under way.
@@ -146,7 +167,9 @@ impl ForgeKeeper {
     /// # Errors
     /// As [`ForgeKeeper::new`].
     pub fn with(&self, settings: Settings) -> Result<Self, UnsafeOrigin> {
-        Ok(Self { terms: Arc::new(Terms::new(settings)?), shared: Arc::clone(&self.shared) })
+        let terms = Terms::new(settings)?;
+        self.shared.ask_for(&terms.scope);
+        Ok(Self { terms: Arc::new(terms), shared: Arc::clone(&self.shared) })
     }
 
     /// Waits until renewals, sign-ins and store writes under way have ended, `limit` at most; says whether they have.

@@ -347,7 +347,7 @@ impl Lab {
     }
 }
 
-fn settings() -> Settings {
+pub(super) fn settings() -> Settings {
     Settings {
         public_url: "http://localhost".parse().unwrap(),
         prefix: "/_hero".to_owned(),

@@ -12,6 +12,7 @@ use moka::sync::Cache;
 use crate::base::account::{Account, AccountKey};
 use crate::base::clock::Timestamp;
 use crate::gate::end::{self, End};
+use crate::gate::scope;
 use crate::session::id::SessionKey;
 use crate::session::record::{GrantRecord, ScopeVerdict, SessionRecord};
 use crate::wire::encode;
@@ -89,7 +90,11 @@ pub(super) struct NearAccount {
 }
 
 impl NearAccount {
-    pub(super) fn new(grant: GrantRecord) -> Self {
+    /// As `asked`, the scope that is asked for today, judges the grant: what is stored was judged by what was asked for then.
+    pub(super) fn new(mut grant: GrantRecord, asked: &str) -> Self {
+        if grant.verdict != ScopeVerdict::Unknown {
+            grant.verdict = scope::verdict(asked, &grant.scope);
+        }
         let who = &grant.identity;
         let groups = who.groups.iter().map(|group| (group.org.as_str(), group.team.as_deref()));
         let visitor = VisitorHeaders {
@@ -186,6 +191,11 @@ impl Near {
         self.accounts.invalidate(&key);
     }
 
+    /// Forgets all accounts' grants; the store is asked for them again.
+    pub(super) fn forget_accounts(&self) {
+        self.accounts.invalidate_all();
+    }
+
     /// Marks a session as ended, before the store is told; says whether it was not marked before.
     pub(super) fn end(&self, key: SessionKey) -> bool {
         let marked = self.ended.entry(key).or_insert(()).is_fresh();
@@ -214,7 +224,8 @@ fn is_newer(known: &GrantRecord, read: &GrantRecord) -> bool {
 mod tests {
     use super::*;
     use crate::base::clock::Clock as _;
-    use crate::gate::lab::Lab;
+    use crate::gate::lab::{self, Lab};
+    use crate::gate::settings::Settings;
 
     /// Holds: S4, R11.
     #[tokio::test]
@@ -231,5 +242,29 @@ mod tests {
         // The store did not take the end: then it lives on.
         near.revive(key);
         assert!(near.note(&known) && is_known());
+    }
+
+    #[tokio::test]
+    async fn a_token_is_judged_by_the_scope_that_is_asked_for_today_not_by_the_one_of_its_day() {
+        let lab = Lab::new();
+        let passes = |scopes: &[&str]| {
+            let scopes = scopes.iter().map(|scope| (*scope).to_owned()).collect();
+            let keeper = lab.keeper.with(Settings { scopes, ..lab::settings() }).unwrap();
+            keeper.shared.judged(lab.grant(1, 1)).token.is_some()
+        };
+        assert!(passes(&["openid", "read:user", "write:issue"]));
+        assert!(!passes(&["openid", "read:user"]), "it can do more than is asked for today");
+        assert!(passes(&["openid", "read:user", "write:issue", "write:repository"]), "less is no harm");
+    }
+
+    #[tokio::test]
+    async fn what_is_near_is_forgotten_when_another_scope_is_asked_for() {
+        let lab = Lab::new();
+        let known = lab.exchange(1).await.unwrap().known;
+        let near = &lab.shared().near;
+        drop(lab.keeper.with(lab::settings()).unwrap());
+        assert!(near.account(known.session.account).is_some());
+        drop(lab.keeper.with(Settings { scopes: vec!["openid".to_owned()], ..lab::settings() }).unwrap());
+        assert!(near.account(known.session.account).is_none());
     }
 }

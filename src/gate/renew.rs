@@ -15,7 +15,6 @@ use crate::forge::error::ForgeError;
 use crate::gate::flight::Flight;
 use crate::gate::keep::{self, Kept, NewSet, Source};
 use crate::gate::keeper::Shared;
-use crate::gate::near::NearAccount;
 use crate::gate::unsaved::Held;
 use crate::session::record::{Freshness, GrantRecord};
 use crate::session::store::StoreError;
@@ -251,7 +250,7 @@ async fn suspect(
 
 /// From here on requests are judged by this.
 pub(super) fn note(shared: &Shared, grant: GrantRecord) {
-    shared.near.note_account(grant.account.key(), &Arc::new(NearAccount::new(grant)));
+    shared.near.note_account(grant.account.key(), &Arc::new(shared.judged(grant)));
 }
 
 /// The same for what was just written; versions that have begun anew count from here.

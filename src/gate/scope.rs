@@ -66,6 +66,15 @@ pub(super) async fn judge(
     keep::amend_same(shared, law, grant, |stored| judged.put_on(stored)).await
 }
 
+/// What a granted scope means beside the one that is asked for.
+pub(super) fn verdict(asked: &str, granted: &str) -> ScopeVerdict {
+    match scope::compare(asked, granted) {
+        scope::Comparison::Exact => ScopeVerdict::Exact,
+        scope::Comparison::Narrower => ScopeVerdict::Narrower,
+        scope::Comparison::Wider => ScopeVerdict::Wider,
+    }
+}
+
 /// Why a token is passed on or withheld, as the log and whoami say it: the notices' codes where there is a notice.
 pub(super) fn reason(verdict: &ScopeVerdict) -> &'static str {
     match verdict {
@@ -95,14 +104,7 @@ impl Judged {
 /// Asks the forge what a grant's token may do, and tells what that means.
 pub(super) async fn introspect(shared: &Shared, grant: &GrantRecord, asked: &str) -> Judged {
     let (verdict, scope) = match shared.forge.introspect(&grant.access).await {
-        Ok(Introspection::Active { scope }) => {
-            let verdict = match scope::compare(asked, &scope) {
-                scope::Comparison::Exact => ScopeVerdict::Exact,
-                scope::Comparison::Narrower => ScopeVerdict::Narrower,
-                scope::Comparison::Wider => ScopeVerdict::Wider,
-            };
-            (verdict, scope)
-        }
+        Ok(Introspection::Active { scope }) => (verdict(asked, &scope), scope),
         Ok(Introspection::Inactive) => {
             warn!(
                 "the forge calls a token inactive that it has just issued; it is withheld and asked for again"

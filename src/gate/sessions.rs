@@ -9,7 +9,7 @@ use crate::gate::end;
 use crate::gate::flight::Flight;
 use crate::gate::keep;
 use crate::gate::keeper::{ForgeKeeper, Loaded, Shared};
-use crate::gate::near::{Known, Look, NearAccount, NearSession};
+use crate::gate::near::{Known, Look, NearSession};
 use crate::session::id::SessionKey;
 use crate::session::store::StoreError;
 use crate::session::vault::Found;
@@ -81,6 +81,6 @@ async fn look_up(
             return Ok(None);
         }
     };
-    let known = Known { session: Arc::new(session), account: Arc::new(NearAccount::new(grant)) };
+    let known = Known { session: Arc::new(session), account: Arc::new(shared.judged(grant)) };
     Ok(shared.near.note(&known).then_some(known))
 }
