@@ -14,6 +14,7 @@ use tracing_subscriber::layer::{Layer, SubscriberExt as _};
 use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::{SubscriberInitExt as _, TryInitError};
 
+use crate::base::crash;
 use crate::config::log::{AccessLog, Format, Level, LogSettings};
 
 /// The target of access lines, one per request.
@@ -22,7 +23,7 @@ pub const ACCESS: &str = "hero_proxy::access";
 /// Our own targets: the crate's modules.
 const OURS: &str = "hero_proxy";
 
-/// Starts logging for the whole process.
+/// Starts logging for the whole process; from here on a panic is a line too.
 ///
 /// # Errors
 /// Somebody has started it before.
@@ -33,7 +34,9 @@ pub fn init(settings: &LogSettings) -> Result<(), TryInitError> {
     tracing_subscriber::registry()
         .with(layer(is_json(settings.format, stderr), stderr, io::stderr).with_filter(filter(*settings)))
         .with(access)
-        .try_init()
+        .try_init()?;
+    crash::tell();
+    Ok(())
 }
 
 /// Which events are told, access lines apart unless they go to stderr.

@@ -14,6 +14,8 @@ pub mod account;
 #[cfg(feature = "gate")]
 pub mod clock;
 #[cfg(feature = "gate")]
+pub mod crash;
+#[cfg(feature = "gate")]
 pub mod entropy;
 #[cfg(feature = "gate")]
 pub mod fault;

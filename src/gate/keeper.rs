@@ -13,6 +13,7 @@ use tracing::{debug, error, warn};
 
 use crate::base::account::AccountKey;
 use crate::base::clock::{Clock, Timestamp};
+use crate::base::crash::Caught;
 use crate::base::entropy::{Entropy, random_bytes};
 use crate::base::fault::Fault;
 use crate::base::path::{self, PathForm};
@@ -328,11 +329,11 @@ impl Gatekeeper for ForgeKeeper {
     }
 
     fn explain(&self, fault: &Fault, asked: &Asked) -> Answer {
-        let advice = if fault.status.is_server_error() {
+        let advice = Reason::advice_on(fault).unwrap_or(if fault.status.is_server_error() {
             "Nothing is wrong with your sign-in. Try again in a moment; if it keeps happening, tell the operator the request id below."
         } else {
             "The request cannot be served as it was sent. Sending it again as it is will not help."
-        };
+        });
         answer::explain(fault.status, fault.reason, fault.title, advice, Offer::default(), asked)
     }
 }
@@ -356,16 +357,19 @@ impl ForgeKeeper {
         F: Future<Output = Verdict> + Send + 'static,
     {
         let asked = ticket.asked.clone();
-        let working = self.shared.tasks.spawn(work(self.clone(), ticket));
+        let working = self.shared.tasks.spawn(Caught::new(work(self.clone(), ticket)));
         Decision::Later(Box::pin(async move {
-            working.await.unwrap_or_else(|crashed| {
-                error!(
-                    request_id = asked.id(),
-                    cancelled = crashed.is_cancelled(),
-                    "a decision did not come to an end"
-                );
-                refused(reason::SHUTTING_DOWN, Offer::default(), &asked)
-            })
+            match working.await {
+                Ok(Ok(verdict)) => verdict,
+                Ok(Err(crash)) => {
+                    error!(request_id = asked.id(), place = %crash, "a panic ended this request");
+                    refused(reason::INTERNAL_ERROR, Offer::default(), &asked)
+                }
+                Err(_) => {
+                    error!(request_id = asked.id(), "a decision did not come to an end");
+                    refused(reason::SHUTTING_DOWN, Offer::default(), &asked)
+                }
+            }
         }))
     }
 

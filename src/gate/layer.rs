@@ -13,12 +13,14 @@ use http_body::Body;
 use pin_project_lite::pin_project;
 use tower_layer::Layer;
 use tower_service::Service;
-use tracing::warn;
+use tracing::{error, warn};
 
+use crate::base::crash::{self, Crash};
 use crate::base::fault::Fault;
 use crate::gate::body::{GateBody, Untrailed};
 use crate::gate::challenge::calls_token_invalid;
 use crate::gate::reader;
+use crate::gate::reason;
 use crate::gate::verdict::{AfterTrial, Answer, Asked, Decision, Gatekeeper, Trial, Verdict};
 use crate::wire::inject::{Injection, inject};
 use crate::wire::name;
@@ -28,7 +30,8 @@ use crate::wire::scrub::{scrub, scrub_answer};
 ///
 /// The service behind sees requests that may pass, with what the gatekeeper says of the visitor and nothing that a
 /// client said in its place. Its own answers are scrubbed of our cookies and names. What may not pass is answered here;
-/// the gate adds no error of its own.
+/// the gate adds no error of its own. A panic, here or behind, ends the request that it happens in with a 500 that
+/// explains itself; it is told with the request's id.
 #[derive(Clone, Debug)]
 pub struct ForgeAuthLayer<K> {
     keeper: K,
@@ -78,7 +81,7 @@ where
         let request_id = scrubbed.request_id.take().unwrap_or_else(|| self.keeper.new_request_id());
         head.headers.insert(name::REQUEST_ID, request_id.clone());
         let mut asked = Asked { request_id, reader: reader::of(&head), signed_in: false };
-        let step = match self.keeper.decide(&head, scrubbed, &mut asked) {
+        let begun = crash::catch(|| match self.keeper.decide(&head, scrubbed, &mut asked) {
             Decision::Now(Verdict::Pass(injection)) => {
                 Step::Inner { inner: pass(&mut self.inner, head, Untrailed::new(body), injection) }
             }
@@ -93,7 +96,10 @@ where
                 let held = Box::new(Held { inner: mem::replace(&mut self.inner, spare), head, body });
                 Step::Later { later, held: Some(held) }
             }
-        };
+        });
+        let step = begun.unwrap_or_else(|crash| Step::Answer {
+            answer: Some(Box::new(crashed(&crash, &self.keeper, &asked))),
+        });
         GateFuture { step, keeper: self.keeper.clone(), asked }
     }
 }
@@ -192,7 +198,28 @@ where
 {
     type Output = Result<Response<GateBody<R>>, S::Error>;
 
-    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        crash::catch(|| self.as_mut().advance(context)).unwrap_or_else(|crash| {
+            let mut this = self.project();
+            // What panicked is not polled again.
+            this.step.set(Step::Answer { answer: None });
+            Poll::Ready(Ok(crashed(&crash, this.keeper, this.asked).map(GateBody::ours)))
+        })
+    }
+}
+
+impl<S, B, K, R> GateFuture<S, B, R, S::Future, K, K::Later>
+where
+    S: Service<Request<Untrailed<B>>, Response = Response<R>> + Clone,
+    K: Gatekeeper,
+    B: Body,
+    R: Body<Data = Bytes>,
+{
+    /// Goes on until the answer is there, or something has to be waited for.
+    fn advance(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Result<Response<GateBody<R>>, S::Error>> {
         let mut this = self.project();
         loop {
             let next = match this.step.as_mut().project() {
@@ -261,6 +288,12 @@ where
             this.step.set(next);
         }
     }
+}
+
+/// The answer to a request that a panic ended, here or in a service behind.
+fn crashed<K: Gatekeeper>(crash: &Crash, keeper: &K, asked: &Asked) -> Answer {
+    error!(request_id = asked.id(), place = %crash, "a panic ended this request");
+    keeper.explain(&reason::INTERNAL_ERROR.fault(), asked)
 }
 
 /// The way back: a fault becomes an answer that explains itself, the backend's own answer is scrubbed.

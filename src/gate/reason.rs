@@ -3,6 +3,8 @@
 
 use http::StatusCode;
 
+use crate::base::fault::Fault;
+
 /// A reason with its code, its status and its words. Codes are stable: they may be dropped, never given again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Reason {
@@ -14,6 +16,18 @@ pub struct Reason {
     pub title: &'static str,
     /// What it means and what to do, for the person who reads it.
     pub advice: &'static str,
+}
+
+impl Reason {
+    /// The same as a fault, for whoever explains those.
+    pub(super) const fn fault(self) -> Fault {
+        Fault { status: self.status, reason: self.code, title: self.title }
+    }
+
+    /// What a fault of ours advises; none if it is another room's.
+    pub(super) fn advice_on(fault: &Fault) -> Option<&'static str> {
+        ALL.iter().find(|reason| reason.fault() == *fault).map(|reason| reason.advice)
+    }
 }
 
 macro_rules! reasons {
@@ -75,6 +89,8 @@ reasons! {
         "You are signed in, but the forge does not renew your token at the moment. Try again in a little while."
     SHUTTING_DOWN "shutting_down" SERVICE_UNAVAILABLE "Back in a moment"
         "This proxy is being restarted. Try again in a moment; you stay signed in."
+    INTERNAL_ERROR "internal_error" INTERNAL_SERVER_ERROR "Something broke here"
+        "This proxy met a fault of its own with this request; you stay signed in. Try again in a moment; if it keeps happening, tell the operator the request id below."
     CONSENT_WIDER "consent_wider" OK "Your old consent says more than is needed"
         "You once allowed this application more at the forge than it asks for today, and the forge keeps that old consent. So your token is not passed on to the app; until you change that, the app works with a token that you paste into its settings.\nTo change it, open your applications at the forge, revoke the access of this application there, come back, and sign in again."
     CONSENT_NARROWER "consent_narrower" OK "Your old consent says less than is needed"

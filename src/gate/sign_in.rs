@@ -180,7 +180,11 @@ async fn redeem(
         }
         exchange::run(&work, &terms, flow, others.as_deref(), code).await.map(Arc::new)
     });
-    Ok(match flight.landed().await.unwrap_or(Err(Failed::StoreDown)) {
+    let Some(landed) = flight.landed().await else {
+        error!(request_id = ticket.asked.id(), "a panic ended a sign-in");
+        return Ok(refuse(keeper, reason::INTERNAL_ERROR, Vec::new(), return_to, &ticket.asked));
+    };
+    Ok(match landed {
         Ok(opened) => land(keeper, &opened, return_to, ticket).await,
         Err(Failed::Used) => stray(keeper, return_to, ticket).await,
         // Another tab was quicker. If its session has been replaced by a third tab's since, the browser has that one now;

@@ -74,8 +74,10 @@ impl Gatekeeper for Open {
         }
     }
 
-    fn explain(&self, _: &Fault, _: &Asked) -> Answer {
-        Answer::default()
+    fn explain(&self, fault: &Fault, asked: &Asked) -> Answer {
+        let mut answer = Answer::new(Bytes::from(format!("{} {}", fault.reason, asked.id())));
+        *answer.status_mut() = fault.status;
+        answer
     }
 }
 
@@ -208,6 +210,30 @@ async fn a_request_on_trial_is_sent_once_more_by_a_ready_service_and_with_nothin
             assert!(
                 seen.iter().all(|(headers, _)| headers.get_all("x-hero-forge-token").iter().count() == 1)
             );
+        }
+    }
+}
+
+/// Holds: K10.
+#[tokio::test]
+async fn a_service_that_panics_costs_its_request_and_nothing_else() {
+    let backend = tower::service_fn(|request: Request<Untrailed<Frames>>| {
+        let fuse = request.headers().get("fuse").and_then(|fuse| fuse.to_str().ok()).map(str::to_owned);
+        assert_ne!(fuse.as_deref(), Some("at once"), "hush-hush");
+        async move {
+            tokio::task::yield_now().await;
+            assert_ne!(fuse.as_deref(), Some("late"), "hush-hush");
+            Ok::<_, Infallible>(Response::new(Frames::default()))
+        }
+    });
+    let gate = ForgeAuthLayer::new(Open::new()).layer(backend);
+    for path in ["/now", "/later"] {
+        for (fuse, status) in [("at once", 500), ("late", 500), ("none", 200)] {
+            let request = Request::get(path).header("fuse", fuse).body(Frames::default()).unwrap();
+            let response = gate.clone().oneshot(request).await.unwrap();
+            assert_eq!(response.status(), status, "{path} {fuse}");
+            let body = response.into_body().collect().await.unwrap().to_bytes();
+            assert_eq!(body, if status == 500 { "internal_error one" } else { "" }, "{path} {fuse}");
         }
     }
 }

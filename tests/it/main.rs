@@ -29,6 +29,7 @@ mod checks;
 mod cockpit;
 mod config;
 mod consuming;
+mod crash;
 mod demo_command;
 mod events;
 mod examples;

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use hero_proxy::app::{House, Seams};
@@ -60,6 +61,8 @@ pub struct Plan {
     pub routes: Option<String>,
     /// `forge.url`; none: where the fake is.
     pub forge_url: Option<String>,
+    /// Set, the house's clock panics the next time that it is asked, and is whole again.
+    pub fuse: Arc<AtomicBool>,
     /// More lines for a section, by its name: `("session", "idle = \"1h\"")`; `FORGE` stands for where the fake is.
     pub more: Vec<(&'static str, String)>,
 }
@@ -75,6 +78,7 @@ impl Default for Plan {
             own_store: None,
             routes: None,
             forge_url: None,
+            fuse: Arc::default(),
             more: Vec::new(),
         }
     }
@@ -275,6 +279,20 @@ impl TestHouse {
     }
 }
 
+/// The clock of a house: it can be made to panic, with something on its lips that nobody may hear.
+#[derive(Debug)]
+struct Fused {
+    clock: ManualClock,
+    fuse: Arc<AtomicBool>,
+}
+
+impl Clock for Fused {
+    fn now(&self) -> Timestamp {
+        assert!(!self.fuse.swap(false, Ordering::SeqCst), "hush-hush");
+        self.clock.now()
+    }
+}
+
 /// Another house on the same store; browsers [`Browser::learn`] where it is.
 pub struct Twin {
     pub house: House,
@@ -306,7 +324,8 @@ async fn build(plan: &Plan, folder: &TempDir, forge: &FakeForge, echo: &Echo, cl
     let url = Url::parse(&url).unwrap();
     let config = read(plan, folder, address, &url, forge, echo);
     let entropy: Arc<dyn Entropy> = Arc::new(OsEntropy);
-    let seams = Seams { clock: Arc::new(clock.clone()) as Arc<dyn Clock>, entropy: Arc::clone(&entropy) };
+    let fused = Fused { clock: clock.clone(), fuse: Arc::clone(&plan.fuse) };
+    let seams = Seams { clock: Arc::new(fused), entropy: Arc::clone(&entropy) };
     let house = match &plan.own_store {
         None => House::build(config, seams, Handle::current()).unwrap(),
         Some(store) => {
