@@ -6,18 +6,20 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use http::{Method, Request, Response};
+use http::request::Parts;
+use http::{Extensions, Method, Request, Response, Uri};
 use pin_project_lite::pin_project;
 use tokio::time::Instant;
 use tower_service::Service;
 use tracing::{enabled, info};
 
+use crate::base::fault::{Code, Fault};
 use crate::base::peer::Peer;
-use crate::forward::Forward;
-use crate::gate::body::Untrailed;
+use crate::forward::{Forward, ForwardBody};
+use crate::gate::body::{GateBody, Untrailed};
 use crate::gate::{ForgeAuth, ForgeKeeper};
 use crate::log::ACCESS;
-use crate::serve::RequestBody;
+use crate::serve::{Answers, RequestBody};
 use crate::wire::name;
 
 /// One generation: the gate, and forwarding behind it.
@@ -37,10 +39,23 @@ impl Service<Request<RequestBody>> for Front {
     }
 
     fn call(&mut self, request: Request<RequestBody>) -> Self::Future {
-        let line = enabled!(target: ACCESS, tracing::Level::INFO).then(|| Box::new(Line::of(&request)));
+        let line = enabled!(target: ACCESS, tracing::Level::INFO)
+            .then(|| Box::new(Line::of(request.method(), request.uri(), request.extensions())));
         // Forwarding is always ready: its bounds are per upstream, and answered.
         let mut stack = Stack::clone(&self.0.load());
         Served { inner: stack.call(request), line }
+    }
+}
+
+impl Answers for Front {
+    type Answer = GateBody<ForwardBody>;
+
+    fn refuse(&self, head: &Parts, fault: Fault) -> Response<Self::Answer> {
+        let answer = self.0.load().refuse(head, &fault);
+        if enabled!(target: ACCESS, tracing::Level::INFO) {
+            Line::of(&head.method, &head.uri, &head.extensions).write(&answer);
+        }
+        answer
     }
 }
 
@@ -54,22 +69,18 @@ struct Line {
 }
 
 impl Line {
-    fn of<B>(request: &Request<B>) -> Self {
+    fn of(method: &Method, uri: &Uri, extensions: &Extensions) -> Self {
         Self {
-            method: request.method().clone(),
-            path: visible(request.uri().path()),
-            peer: request.extensions().get().copied(),
+            method: method.clone(),
+            path: visible(uri.path()),
+            peer: extensions.get().copied(),
             begun: Instant::now(),
         }
     }
 
     fn write<B>(&self, response: &Response<B>) {
         let took: Duration = self.begun.elapsed();
-        let peer = match self.peer {
-            Some(Peer::Ip(address)) => address.ip().to_canonical().to_string(),
-            Some(Peer::Unix) => "unix".to_owned(),
-            None => "-".to_owned(),
-        };
+        let peer = self.peer.map_or_else(|| "-".to_owned(), |peer| peer.to_string());
         let id = response.headers().get(name::REQUEST_ID);
         info!(
             target: ACCESS,
@@ -78,6 +89,7 @@ impl Line {
             status = response.status().as_u16(),
             duration_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX),
             peer = %peer,
+            reason = response.extensions().get::<Code>().map(|code| code.0),
             request_id = id.and_then(|id| id.to_str().ok()).unwrap_or("-"),
             "request"
         );

@@ -16,6 +16,10 @@ pub struct Fault {
     pub title: &'static str,
 }
 
+/// The code of an answer of ours, in its extensions: for the log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Code(pub &'static str);
+
 /// Looks for an error of one type in an error and its sources, those inside an [`std::io::Error`] too.
 pub fn cause<'a, E: std::error::Error + 'static>(
     error: &'a (dyn std::error::Error + 'static),

@@ -1,5 +1,6 @@
 //! Who is at the other end of the connection. A server puts it into a request's extensions.
 
+use std::fmt;
 use std::net::SocketAddr;
 
 use crate::wire::trust::Network;
@@ -11,6 +12,16 @@ pub enum Peer {
     Ip(SocketAddr),
     /// A process on this machine, through a Unix socket.
     Unix,
+}
+
+/// The address without its port, IPv4 as IPv4; `unix` for a Unix socket.
+impl fmt::Display for Peer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Ip(address) => write!(f, "{}", address.ip().to_canonical()),
+            Self::Unix => f.write_str("unix"),
+        }
+    }
 }
 
 /// The peers whose `X-Forwarded-*` are believed. By default nobody.

@@ -5,6 +5,7 @@ use http::header::{self, HeaderName, HeaderValue};
 use http::{Response, StatusCode};
 use serde_json::json;
 
+use crate::base::fault::Code;
 use crate::gate::pages::{Action, POLICY, Page, SessionsPage};
 use crate::gate::reason::Reason;
 use crate::gate::verdict::{Answer, Asked, Reader};
@@ -97,7 +98,7 @@ fn way_out(status: StatusCode, reader: Reader) -> Option<Action> {
 /// The same, for a fault that another room has named. Each line of the advice is a paragraph.
 pub(super) fn explain(
     status: StatusCode,
-    code: &str,
+    code: &'static str,
     title: &str,
     advice: &str,
     offer: Offer,
@@ -131,6 +132,7 @@ pub(super) fn explain(
             typed(status, "text/html; charset=utf-8", page.html(), asked)
         }
     };
+    answer.extensions_mut().insert(Code(code));
     if status == StatusCode::SERVICE_UNAVAILABLE {
         answer.headers_mut().insert(header::RETRY_AFTER, RETRY_AFTER);
     }

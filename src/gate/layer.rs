@@ -24,7 +24,7 @@ use crate::gate::reason;
 use crate::gate::verdict::{AfterTrial, Answer, Asked, Decision, Gatekeeper, Trial, Verdict};
 use crate::wire::inject::{Injection, inject};
 use crate::wire::name;
-use crate::wire::scrub::{scrub, scrub_answer};
+use crate::wire::scrub::{request_id, scrub, scrub_answer};
 
 /// Puts a gate in front of a service.
 ///
@@ -57,6 +57,15 @@ impl<S, K: Gatekeeper> Layer<S> for ForgeAuthLayer<K> {
 pub struct ForgeAuth<S, K> {
     inner: S,
     keeper: K,
+}
+
+impl<S, K: Gatekeeper> ForgeAuth<S, K> {
+    /// The answer to a request that was refused before it came here: explained like every other fault, under an id.
+    pub fn refuse<R>(&self, head: &Parts, fault: &Fault) -> Response<GateBody<R>> {
+        let request_id = request_id(&head.headers).unwrap_or_else(|| self.keeper.new_request_id());
+        let asked = Asked { request_id, reader: reader::of(head), signed_in: false };
+        self.keeper.explain(fault, &asked).map(GateBody::ours)
+    }
 }
 
 impl<S, K, B, R> Service<Request<B>> for ForgeAuth<S, K>

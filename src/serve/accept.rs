@@ -1,21 +1,16 @@
 //! From bound sockets to served connections, and back to silence.
 
-use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
-use http::{Request, Response};
-use http_body::Body;
 use tokio::runtime::Handle;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use tower_service::Service;
 
 use crate::base::peer::Peer;
-use crate::serve::body::RequestBody;
 use crate::serve::connection::{self, Ending};
+use crate::serve::edge::Answers;
 use crate::serve::health::{Health, Readiness};
 use crate::serve::listen::{Accepted, BindError, Listener, Retry, retry};
 use crate::serve::settings::{Limits, Listen, Settings};
@@ -23,25 +18,10 @@ use crate::serve::settings::{Limits, Listen, Settings};
 /// Connections to the health listener at once.
 const MAX_HEALTH_CONNECTIONS: usize = 64;
 
-/// A service that a server can run: the bounds in one place. Nobody implements it by hand.
-pub trait Serves:
-    Service<Request<RequestBody>, Response = Response<Self::Answer>, Error = Infallible, Future: Send>
-    + Clone
-    + Send
-    + 'static
-{
-    /// The body of its answers.
-    type Answer: Body<Data = Bytes, Error: Into<Box<dyn std::error::Error + Send + Sync>>> + Send + 'static;
-}
+/// What a server can run: the bounds in one place. Nobody implements it by hand.
+pub trait Serves: Answers<Future: Send, Answer: Send> + Send + 'static {}
 
-impl<S, B> Serves for S
-where
-    S: Service<Request<RequestBody>, Response = Response<B>, Error = Infallible, Future: Send>,
-    S: Clone + Send + 'static,
-    B: Body<Data = Bytes, Error: Into<Box<dyn std::error::Error + Send + Sync>>> + Send + 'static,
-{
-    type Answer = B;
-}
+impl<S: Answers<Future: Send, Answer: Send> + Send + 'static> Serves for S {}
 
 /// Sockets that are bound and do not serve yet: what comes in waits.
 #[derive(Debug)]

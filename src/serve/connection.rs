@@ -1,22 +1,16 @@
 //! One connection, from its first byte to its last. Nothing in here asks for `Send`, so that a runtime per core can
 //! run it too.
 
-use std::convert::Infallible;
 use std::pin::pin;
 use std::sync::Arc;
 
-use bytes::Bytes;
-use http::{Request, Response};
-use http_body::Body;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_util::sync::CancellationToken;
-use tower_service::Service;
 
 use crate::base::peer::Peer;
-use crate::serve::body::RequestBody;
-use crate::serve::edge::Edge;
+use crate::serve::edge::{Answers, Edge};
 use crate::serve::patience::Patience;
 use crate::serve::settings::Limits;
 
@@ -33,12 +27,10 @@ pub(super) struct Ending {
 }
 
 /// Serves HTTP/1.1 on a connection until it ends.
-pub(super) async fn serve<I, S, B>(io: I, peer: Peer, service: S, limits: Arc<Limits>, ending: Ending)
+pub(super) async fn serve<I, S>(io: I, peer: Peer, service: S, limits: Arc<Limits>, ending: Ending)
 where
     I: AsyncRead + AsyncWrite + Unpin + 'static,
-    S: Service<Request<RequestBody>, Response = Response<B>, Error = Infallible> + Clone,
-    B: Body<Data = Bytes> + 'static,
-    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+    S: Answers,
 {
     let io = TokioIo::new(Patience::new(io, limits.client_idle_timeout));
     // Plain http1, not hyper-util's `auto`: that one waits for ever on a client that says nothing.
@@ -61,8 +53,11 @@ where
             }
         }
     };
-    if let Err(error) = ended {
+    match ended {
+        Ok(()) => {}
+        // It never became a request, so it has no id; hyper has answered it with a bare status.
+        Err(error) if error.is_parse() => tracing::info!(%peer, %error, "a request that is none was refused"),
         // Mostly a client that went away or was too slow: nobody must act.
-        tracing::debug!(%error, "connection ended early");
+        Err(error) => tracing::debug!(%error, "connection ended early"),
     }
 }

@@ -6,10 +6,10 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use http::header::{self, HeaderValue};
+use http::header::{self, HeaderMap, HeaderValue};
+use http::request::Parts;
 use http::{Request, Response, StatusCode};
-use http_body::Body as _;
-use http_body_util::{Either, Full};
+use http_body::Body;
 use hyper::body::Incoming;
 use pin_project_lite::pin_project;
 use tower::util::Oneshot;
@@ -21,6 +21,18 @@ use crate::serve::admit::admit;
 use crate::serve::body::RequestBody;
 use crate::serve::settings::Limits;
 
+/// A service that answers requests, those that the server does not admit too.
+pub trait Answers:
+    Service<Request<RequestBody>, Response = Response<Self::Answer>, Error = Infallible> + Clone
+{
+    /// The body of its answers.
+    type Answer: Body<Data = Bytes, Error: Into<Box<dyn std::error::Error + Send + Sync>>> + 'static;
+
+    /// The answer to a request that is not admitted, and that the service never sees. The server adds that the connection
+    /// ends.
+    fn refuse(&self, head: &Parts, fault: Fault) -> Response<Self::Answer>;
+}
+
 /// The service as one connection sees it.
 #[derive(Debug)]
 pub(super) struct Edge<S> {
@@ -29,22 +41,30 @@ pub(super) struct Edge<S> {
     pub(super) limits: Arc<Limits>,
 }
 
-impl<S, B> hyper::service::Service<Request<Incoming>> for Edge<S>
-where
-    S: Service<Request<RequestBody>, Response = Response<B>, Error = Infallible> + Clone,
-{
-    type Response = Response<Either<B, Full<Bytes>>>;
+impl<S: Answers> hyper::service::Service<Request<Incoming>> for Edge<S> {
+    type Response = Response<S::Answer>;
     type Error = Infallible;
     type Future = EdgeFuture<S>;
 
     fn call(&self, request: Request<Incoming>) -> EdgeFuture<S> {
         let (mut head, body) = request.into_parts();
-        if let Err(fault) = admit(&mut head, body.size_hint().exact(), &self.limits) {
-            return EdgeFuture::Refused { answer: Some(refusal(fault)) };
-        }
         head.extensions.insert(self.peer);
+        if let Err(fault) = admit(&mut head, body.size_hint().exact(), &self.limits) {
+            let mut answer = self.service.refuse(&head, fault);
+            mark_refusal(fault.status, answer.headers_mut());
+            return EdgeFuture::Refused { answer: Some(answer) };
+        }
         let request = Request::from_parts(head, RequestBody::new(body, &self.limits));
         EdgeFuture::Inner { inner: Oneshot::new(self.service.clone(), request) }
+    }
+}
+
+/// A refusal ends its connection: who breaks the rules of the connection cannot be trusted with the rest of it.
+fn mark_refusal(status: StatusCode, headers: &mut HeaderMap) {
+    headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
+    if status == StatusCode::METHOD_NOT_ALLOWED {
+        let allowed = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS";
+        headers.insert(header::ALLOW, HeaderValue::from_static(allowed));
     }
 }
 
@@ -53,56 +73,24 @@ pin_project! {
     #[project = EdgeState]
     pub(super) enum EdgeFuture<S>
     where
-        S: Service<Request<RequestBody>>,
+        S: Answers,
     {
-        Refused { answer: Option<Response<Full<Bytes>>> },
+        Refused { answer: Option<Response<S::Answer>> },
         Inner { #[pin] inner: Oneshot<S, Request<RequestBody>> },
     }
 }
 
-impl<S, B> Future for EdgeFuture<S>
-where
-    S: Service<Request<RequestBody>, Response = Response<B>, Error = Infallible>,
-{
-    type Output = Result<Response<Either<B, Full<Bytes>>>, Infallible>;
+impl<S: Answers> Future for EdgeFuture<S> {
+    type Output = Result<Response<S::Answer>, Infallible>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         match self.project() {
-            EdgeState::Inner { inner } => inner.poll(cx).map_ok(|answer| answer.map(Either::Left)),
+            EdgeState::Inner { inner } => inner.poll(cx),
             EdgeState::Refused { answer } => match answer.take() {
-                Some(answer) => Poll::Ready(Ok(answer.map(Either::Right))),
+                Some(answer) => Poll::Ready(Ok(answer)),
                 // A future is not polled again after it was ready.
                 None => Poll::Pending,
             },
         }
     }
-}
-
-/// Says why a request was not admitted, as problem+json (RFC 9457), and ends the connection: who breaks the rules of
-/// the connection cannot be trusted with the rest of it.
-fn refusal(fault: Fault) -> Response<Full<Bytes>> {
-    let problem = serde_json::json!({
-        "type": format!("urn:hero-proxy:{}", fault.reason),
-        "title": fault.title,
-        "status": fault.status.as_u16(),
-        "detail": "Nothing of the request was passed on, and this connection ends.",
-        "reason": fault.reason,
-    });
-    let mut answer = Response::new(Full::from(problem.to_string()));
-    *answer.status_mut() = fault.status;
-    let headers = answer.headers_mut();
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
-    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
-    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-    headers.insert(
-        header::CONTENT_SECURITY_POLICY,
-        HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'; base-uri 'none'"),
-    );
-    headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
-    if fault.status == StatusCode::METHOD_NOT_ALLOWED {
-        let allowed = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS";
-        headers.insert(header::ALLOW, HeaderValue::from_static(allowed));
-    }
-    answer
 }

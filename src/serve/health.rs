@@ -8,9 +8,12 @@ use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use http::header::{self, HeaderValue};
-use http::{Method, Request, Response, StatusCode};
+use http::{Method, Request, Response, StatusCode, request};
 use http_body_util::Full;
 use tower_service::Service;
+
+use crate::base::fault::Fault;
+use crate::serve::edge::Answers;
 
 /// Whether the process can serve, and if not, why. Who knows of a part sets it; clones share all.
 #[derive(Clone, Debug)]
@@ -60,6 +63,16 @@ impl<B> Service<Request<B>> for Health {
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
         ready(Ok(answer(request.method(), request.uri().path(), &self.0.missing())))
+    }
+}
+
+impl Answers for Health {
+    type Answer = Full<Bytes>;
+
+    fn refuse(&self, _: &request::Parts, fault: Fault) -> Response<Full<Bytes>> {
+        let mut answer = Response::new(Full::default());
+        *answer.status_mut() = fault.status;
+        answer
     }
 }
 

@@ -19,5 +19,6 @@ pub mod settings;
 
 pub use accept::{Listeners, Serve, Serves};
 pub use body::{RequestBody, RequestCut};
+pub use edge::Answers;
 pub use health::Readiness;
 pub use listen::BindError;

@@ -304,8 +304,8 @@ fn tokens(line: &HeaderValue) -> impl Iterator<Item = &[u8]> {
     line.as_bytes().split(|byte| *byte == b',').map(<[u8]>::trim_ascii).filter(|token| !token.is_empty())
 }
 
-/// One `X-Request-Id` of 1 to 64 harmless bytes; anything else is replaced.
-fn request_id(headers: &HeaderMap) -> Option<HeaderValue> {
+/// One `X-Request-Id` of 1 to 64 harmless bytes; anything else is none.
+pub fn request_id(headers: &HeaderMap) -> Option<HeaderValue> {
     let id = only(headers, &name::REQUEST_ID)?;
     let harmless = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
     (1..=64).contains(&id.len()).then_some(()).filter(|()| id.as_bytes().iter().all(harmless)).map(|()| id)

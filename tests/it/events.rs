@@ -6,6 +6,7 @@ use crate::support::browser::FETCH;
 use crate::support::house::{Plan, TestHouse};
 use crate::support::logs::Logs;
 use crate::support::moody::{Mood, Moody};
+use crate::support::raw::RawClient;
 
 /// Each event is there, once. That nobody can fill the disk with them is not shown here.
 ///
@@ -67,4 +68,68 @@ async fn what_happens_is_told_once() {
     let told = news();
     assert_eq!(messages(&told), ["signed out"]);
     assert_eq!(told[0]["session"].as_str().unwrap().len(), 8);
+}
+
+/// Holds: K9, K11.
+#[tokio::test]
+async fn a_refusal_is_told_with_its_code_under_the_id_that_the_client_got() {
+    let plan = Plan::default().with("limits", "max_target_size = \"1KiB\"\nmax_body_size = \"1KiB\"");
+    let house = TestHouse::start(plan).await;
+    let ours = format!("Host: {}\r\n", house.authority());
+    let long = "x".repeat(2000);
+    let cases = [
+        // At the server's edge.
+        ("GET / HTTP/1.1\r\n".to_owned(), 400, "bad_host"),
+        (format!("GET / HTTP/1.1\r\n{ours}{ours}"), 400, "bad_host"),
+        (format!("GET admin HTTP/1.1\r\n{ours}"), 400, "bad_target"),
+        (format!("TRACE / HTTP/1.1\r\n{ours}"), 405, "method_not_allowed"),
+        (format!("GET /{long} HTTP/1.1\r\n{ours}"), 414, "target_too_long"),
+        (format!("POST / HTTP/1.1\r\n{ours}Content-Length: 2000\r\n"), 413, "request_body_too_large"),
+        // At the gate.
+        ("GET / HTTP/1.1\r\nHost: elsewhere.example\r\n".to_owned(), 421, "unknown_host"),
+        (format!("GET /%zz HTTP/1.1\r\n{ours}"), 400, "bad_path"),
+        (format!("POST /x HTTP/1.1\r\n{ours}"), 401, "sign_in_required"),
+        (format!("GET /_hero/auth/callback?state=x HTTP/1.1\r\n{ours}"), 400, "callback_malformed"),
+    ];
+    let logs = Logs::listen();
+    for (head, status, reason) in cases {
+        for (accept, kind) in [
+            ("text/html", "text/html; charset=utf-8"),
+            ("application/json", "application/problem+json"),
+        ] {
+            for sent in ["", "X-Request-Id: mine-1\r\n", "X-Request-Id: not mine\r\n"] {
+                let told_before = logs.events("request").len();
+                let mut client = RawClient::tcp(house.address).await;
+                let answer = client.ask(format!("{head}Accept: {accept}\r\n{sent}\r\n")).await;
+                let what = format!("{head} {accept} {sent} {}", answer.text());
+                assert_eq!((answer.status, answer.value("content-type")), (status, Some(kind)), "{what}");
+                let id = answer.value("x-request-id").unwrap();
+                assert_eq!(id == "mine-1", sent.contains("mine-1"), "{what}");
+                assert!(id == "mine-1" || id.len() == 32, "{what}");
+                assert!(answer.text().contains(id) && answer.text().contains(reason), "{what}");
+                assert_eq!(answer.value("cache-control"), Some("no-store"), "{what}");
+                let line = &logs.events("request")[told_before..];
+                assert_eq!(line.len(), 1, "{what}: {line:?}");
+                assert_eq!(
+                    (&line[0]["request_id"], &line[0]["status"], &line[0]["reason"], &line[0]["peer"]),
+                    (&id.into(), &status.into(), &reason.into(), &"127.0.0.1".into()),
+                    "{what}"
+                );
+            }
+        }
+    }
+    assert!(house.echo.is_untouched());
+    // What the app says is the app's, and has no code of ours.
+    let mut alice = house.signed_in("alice").await;
+    assert_eq!(alice.fetch(&house.at("/")).await.status(), 200);
+    assert_eq!(logs.events("request").pop().unwrap().get("reason"), None);
+
+    // What never became a request has no id. It is told all the same.
+    let broken = RawClient::tcp(house.address).await.ask("GET / HTTP/1.1\r\nHost : x\r\n\r\n").await;
+    assert_eq!(broken.status, 400);
+    let many = format!("GET / HTTP/1.1\r\n{ours}{}\r\n", "X: y\r\n".repeat(200));
+    assert_eq!(RawClient::tcp(house.address).await.ask(many).await.status, 431);
+    let told = logs.events("a request that is none was refused");
+    assert_eq!(told.len(), 2, "{told:?}");
+    assert!(told.iter().all(|line| line["peer"] == "127.0.0.1" && line["level"] == "INFO"), "{told:?}");
 }

@@ -10,7 +10,7 @@ use hero_proxy::serve::{Listeners, Readiness, RequestBody};
 use http::{Request, Response};
 use http_body_util::Full;
 
-use crate::support::bare::{Bare, http, settings};
+use crate::support::bare::{Bare, Plain, http, settings};
 use crate::support::echo::{Echo, Gate, Step, ok};
 use crate::support::raw::RawClient;
 use crate::support::soon;
@@ -65,8 +65,7 @@ async fn a_body_that_is_too_large_is_413_and_reaches_nobody_when_it_says_so() {
     let mut client = bare.client().await;
     let answer = client.ask("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 11\r\n\r\n").await;
     assert_eq!((answer.status, answer.value("connection")), (413, Some("close")));
-    assert_eq!(answer.value("content-type"), Some("application/problem+json"));
-    assert!(answer.text().contains("\"request_body_too_large\""), "{}", answer.text());
+    assert_eq!(answer.text(), "request_body_too_large");
     assert!(client.is_closed().await);
     assert!(echo.is_untouched());
 
@@ -159,7 +158,7 @@ async fn a_request_carries_who_is_at_the_other_end() {
         };
         Ok::<_, Infallible>(Response::new(Full::<Bytes>::from(peer)))
     });
-    let serve = listeners.serve(service, Readiness::of([]));
+    let serve = listeners.serve(Plain(service), Readiness::of([]));
     let by_tcp = RawClient::tcp(address).await.ask(GET).await;
     assert_eq!(by_tcp.text(), "127.0.0.1");
     assert_eq!(RawClient::unix(&path).await.ask(GET).await.text(), "unix");
@@ -232,7 +231,7 @@ async fn health_is_answered_on_its_own_listener_and_nowhere_else() {
     };
     let readiness = Readiness::of(["forge", "keys", "store"]);
     let forward = crate::support::bare::forward(&settings([("/", http(&echo))]));
-    let serve = listeners.serve(forward, readiness.clone());
+    let serve = listeners.serve(Plain(forward), readiness.clone());
     let mut prober = RawClient::tcp(health).await;
     let live = "GET /livez HTTP/1.1\r\nHost: x\r\nUser-Agent: kube-probe/1.30\r\n\r\n";
     let ready = "GET /readyz HTTP/1.1\r\nHost: x\r\n\r\n";

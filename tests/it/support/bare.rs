@@ -1,13 +1,23 @@
 //! The server and the forwarding room without the gate between them: for tests of the two alone.
 
+use std::convert::Infallible;
 use std::net::SocketAddr;
+use std::pin::Pin;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
+use bytes::Bytes;
+use hero_proxy::base::fault::Fault;
 use hero_proxy::base::path::RouteTable;
 use hero_proxy::forward::settings::{Settings, Upstream};
 use hero_proxy::forward::{Forward, Pools};
 use hero_proxy::serve::settings::{Limits, Listen, Settings as ServeSettings};
-use hero_proxy::serve::{Listeners, Readiness, RequestBody, Serve};
+use hero_proxy::serve::{Answers, Listeners, Readiness, RequestBody, Serve};
+use http::request::Parts;
+use http::{Request, Response};
+use http_body::Body;
+use http_body_util::{Either, Full};
+use tower_service::Service;
 
 use super::DEADLINE;
 use super::echo::Echo;
@@ -24,6 +34,43 @@ pub struct Bare {
 /// The upstream that an ECHO is.
 pub fn http(echo: &Echo) -> Upstream {
     Upstream::Http { authority: echo.authority() }
+}
+
+/// A service as it is: what the server does not admit gets its bare status and the code.
+#[derive(Clone)]
+pub struct Plain<S>(pub S);
+
+impl<S, B> Service<Request<RequestBody>> for Plain<S>
+where
+    S: Service<Request<RequestBody>, Response = Response<B>, Error = Infallible, Future: Send + 'static>,
+{
+    type Response = Response<Either<B, Full<Bytes>>>;
+    type Error = Infallible;
+    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Infallible>> + Send>>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        self.0.poll_ready(cx)
+    }
+
+    fn call(&mut self, request: Request<RequestBody>) -> Self::Future {
+        let answer = self.0.call(request);
+        Box::pin(async { answer.await.map(|answer| answer.map(Either::Left)) })
+    }
+}
+
+impl<S, B> Answers for Plain<S>
+where
+    S: Service<Request<RequestBody>, Response = Response<B>, Error = Infallible, Future: Send + 'static>,
+    S: Clone,
+    B: Body<Data = Bytes, Error: Into<Box<dyn std::error::Error + Send + Sync>>> + 'static,
+{
+    type Answer = Either<B, Full<Bytes>>;
+
+    fn refuse(&self, _: &Parts, fault: Fault) -> Response<Self::Answer> {
+        let mut answer = Response::new(Either::Right(Full::from(fault.reason)));
+        *answer.status_mut() = fault.status;
+        answer
+    }
 }
 
 /// Settings with short names: each route is a prefix and its upstream.
@@ -62,7 +109,7 @@ impl Bare {
         let Some(Listen::Tcp(address)) = listeners.addresses().pop() else {
             panic!("a TCP address");
         };
-        Self { address, serve: listeners.serve(forward(settings), Readiness::of([])) }
+        Self { address, serve: listeners.serve(Plain(forward(settings)), Readiness::of([])) }
     }
 
     /// A new connection.
