@@ -15,6 +15,7 @@ use crate::gate::near::{Known, NearSession};
 use crate::gate::renew::{Law, note, save_behind};
 use crate::gate::round;
 use crate::gate::scope;
+use crate::gate::unsaved::Exchange;
 use crate::session::id::SessionId;
 use crate::session::record::SessionRecord;
 use crate::session::store::StoreError;
@@ -48,6 +49,8 @@ pub(super) enum Failed {
     StoreDown,
     /// The store could not even be told that the state is used: nothing was sent to the forge.
     NotBegun,
+    /// Too many exchanges are under way: nothing was used up.
+    Busy,
 }
 
 impl From<StoreError> for Failed {
@@ -65,16 +68,16 @@ pub(super) struct Opened {
 }
 
 /// Runs the exchange of a flow whose state was found good. `others`: what else is under way in its browser; none if that
-/// has a session already, which then serves a crossed sign-in too.
+/// has a session already, which then serves a crossed sign-in too. Until the set is held, `under_way` says that a renewal
+/// which the forge refuses cannot tell whether this is why.
 pub(super) async fn run(
     shared: &Arc<Shared>,
     terms: &Terms,
     flow: Flow,
     others: Option<&[Flow]>,
     code: AuthCode,
+    under_way: Exchange,
 ) -> Result<Opened, Failed> {
-    // From here until the set is held, a renewal that the forge refuses cannot tell whether this is why.
-    let under_way = shared.under_way.begin();
     let asked_at = shared.clock.now();
     let mut set = shared
         .forge

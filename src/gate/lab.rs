@@ -343,7 +343,8 @@ impl Lab {
             browser: None,
         };
         let flow = Flow::begin(&OsEntropy, "/".to_owned(), self.clock.now(), 0);
-        exchange::run(self.shared(), &terms, flow, None, AuthCode::new("code")).await
+        let under_way = self.shared().under_way.begin().unwrap();
+        exchange::run(self.shared(), &terms, flow, None, AuthCode::new("code"), under_way).await
     }
 }
 

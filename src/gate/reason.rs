@@ -77,6 +77,8 @@ reasons! {
         "The forge did not confirm this sign-in. Try again; if it keeps happening, tell the operator the request id below."
     SIGN_IN_CROSSED "sign_in_crossed" CONFLICT "Two sign-ins crossed"
         "Another sign-in of the same account happened at the same time. Try again."
+    SIGN_INS_BUSY "sign_ins_busy" SERVICE_UNAVAILABLE "Too many people sign in at once"
+        "Your sign-in has to wait for others. Load this page again in a moment; it goes on where it is."
     FORGE_UNAVAILABLE "forge_unavailable" SERVICE_UNAVAILABLE "The forge cannot be reached"
         "Signing in needs the forge, and it does not answer at the moment. Try again in a little while."
     FORGE_MISCONFIGURED "forge_misconfigured" SERVICE_UNAVAILABLE "Signing in is not set up correctly"

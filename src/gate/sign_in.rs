@@ -147,7 +147,7 @@ pub(super) async fn callback(keeper: &ForgeKeeper, mut ticket: Ticket) -> Answer
     answer
 }
 
-/// Exchanges the code. `Err`: nothing was used up, so the same address works once the store is back.
+/// Exchanges the code. `Err`: nothing was used up, so the same address works once store and forge have time for it.
 async fn redeem(
     keeper: &ForgeKeeper,
     flow: Flow,
@@ -169,6 +169,7 @@ async fn redeem(
     let work = Arc::clone(shared);
     // A double click joins the exchange; whoever comes after its end finds the state used.
     let flight = shared.exchanges.join(&shared.tasks, siblings::digest(&flow.state), || async move {
+        let Some(under_way) = work.under_way.begin() else { return Err(Failed::Busy) };
         let now = work.clock.now();
         match work.vault.claim(&flow.state, now, now.plus(flow::LIFE)).await {
             Ok(true) => {}
@@ -178,7 +179,7 @@ async fn redeem(
                 return Err(Failed::NotBegun);
             }
         }
-        exchange::run(&work, &terms, flow, others.as_deref(), code).await.map(Arc::new)
+        exchange::run(&work, &terms, flow, others.as_deref(), code, under_way).await.map(Arc::new)
     });
     let Some(landed) = flight.landed().await else {
         error!(request_id = ticket.asked.id(), "a panic ended a sign-in");
@@ -198,9 +199,10 @@ async fn redeem(
                 Failed::ForgeDown => reason::FORGE_UNAVAILABLE,
                 Failed::Misconfigured => reason::FORGE_MISCONFIGURED,
                 Failed::StoreDown | Failed::NotBegun => reason::STORE_UNAVAILABLE,
+                Failed::Busy => reason::SIGN_INS_BUSY,
             };
             let refusal = refuse(keeper, reason, Vec::new(), return_to, &ticket.asked);
-            if failed == Failed::NotBegun {
+            if matches!(failed, Failed::NotBegun | Failed::Busy) {
                 return Err(refusal);
             }
             refusal

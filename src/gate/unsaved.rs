@@ -12,6 +12,9 @@ use crate::gate::keep::NewSet;
 /// Sets held at most; a set beyond has the tries of its own flight only.
 const MAX_HELD: usize = 10_000;
 
+/// Exchanges under way at most. Anybody can begin a sign-in and send a code that he made up: each costs a call to the forge.
+const MAX_EXCHANGES: usize = 64;
+
 /// A set in somebody's hands.
 pub(super) type Held = Arc<NewSet>;
 
@@ -70,13 +73,16 @@ struct Numbers {
 }
 
 impl Exchanges {
-    /// An exchange begins; it is under way until what is returned is dropped.
-    pub(super) fn begin(&self) -> Exchange {
+    /// An exchange begins; it is under way until what is returned is dropped. None: too many are.
+    pub(super) fn begin(&self) -> Option<Exchange> {
         let mut numbers = self.lock();
+        if numbers.under_way.len() >= MAX_EXCHANGES {
+            return None;
+        }
         let number = numbers.next;
         numbers.next += 1;
         numbers.under_way.insert(number);
-        Exchange { all: self.clone(), number }
+        Some(Exchange { all: self.clone(), number })
     }
 
     /// A mark: exchanges that begin from here on come after it.

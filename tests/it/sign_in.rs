@@ -5,6 +5,7 @@ use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
 use hero_proxy::forge::fake::{Endpoint, FakeSettings, FakeVersion, Fault, Gate};
+use tokio::task::JoinSet;
 use url::Url;
 
 use crate::support::browser::{Browser, FETCH, NAVIGATION, NEW_PASSWORD, Page};
@@ -197,6 +198,39 @@ async fn a_double_click_is_one_sign_in() {
         assert_eq!(house.session(&browser), house.session(&second));
     }
     assert_eq!(house.forge.count(Endpoint::Token), 1);
+}
+
+/// Holds: D4 (callbacks with codes that are made up).
+#[tokio::test]
+async fn a_flood_of_callbacks_piles_up_no_calls_and_costs_an_honest_one_a_moment() {
+    let house = TestHouse::new().await;
+    let mut honest = house.browser();
+    let callback = house.callback(&mut honest, "/wanted", "alice").await;
+    let gate = Gate::closed();
+    house.forge.break_next(Endpoint::Token, Fault::Wait(gate.clone()), 1000);
+    let mut flood = JoinSet::new();
+    for _ in 0..64 {
+        let mut browser = house.browser();
+        let authorize = browser.navigate(&house.at("/")).await.location().unwrap();
+        let state = pairs(&authorize)["state"].clone();
+        let made_up = house.at(&format!("/_hero/auth/callback?code=made-up&state={state}"));
+        flood.spawn(async move { browser.navigate(&made_up).await.status() });
+    }
+    soon("all codes arrive", gate.reached(64)).await;
+    for _ in 0..3 {
+        let page = honest.navigate(&callback).await;
+        assert_eq!((page.status(), page.reason().as_deref()), (503, Some("sign_ins_busy")));
+        assert!(page.answer.value("retry-after").is_some());
+        assert_eq!(flows(&house, &honest), 1, "the sign-in is not used up");
+    }
+    assert_eq!(house.forge.count(Endpoint::Token), 64);
+    gate.open();
+    while let Some(status) = soon("the flood ends", flood.join_next()).await {
+        assert_eq!(status.unwrap(), 502, "the forge refuses what is made up");
+    }
+    let page = honest.navigate(&callback).await;
+    assert_eq!(page.location(), Some(house.at("/wanted")));
+    assert!(house.session(&honest).is_some());
 }
 
 /// Holds: O4.
