@@ -3,8 +3,13 @@
 //! 1. Only our own targets may be told below `info`: HTTP and TLS libraries print headers and bytes there.
 //! 2. Access lines are events of the target [`ACCESS`]; they go where `[log] access` says, everything else to stderr.
 //! 3. Lines for people on a terminal, JSON else.
+//! 4. Of one kind of line there is a number a minute; what is beyond is counted, and the count told.
+
+mod limit;
 
 use std::io::{self, IsTerminal as _};
+use std::sync::OnceLock;
+use std::time::Duration;
 
 use tracing::Subscriber;
 use tracing::level_filters::LevelFilter;
@@ -16,12 +21,18 @@ use tracing_subscriber::util::{SubscriberInitExt as _, TryInitError};
 
 use crate::base::crash;
 use crate::config::log::{AccessLog, Format, Level, LogSettings};
+use crate::log::limit::{Limit, Limited};
 
 /// The target of access lines, one per request.
 pub const ACCESS: &str = "hero_proxy::access";
 
 /// Our own targets: the crate's modules.
 const OURS: &str = "hero_proxy";
+
+/// The limit of this process's log.
+static LIMIT: OnceLock<Limit> = OnceLock::new();
+/// How often it is told what was left out.
+const TELL: Duration = Duration::from_mins(1);
 
 /// Starts logging for the whole process; from here on a panic is a line too.
 ///
@@ -31,12 +42,33 @@ pub fn init(settings: &LogSettings) -> Result<(), TryInitError> {
     let (stdout, stderr) = (io::stdout().is_terminal(), io::stderr().is_terminal());
     let access = (settings.access == AccessLog::Stdout)
         .then(|| layer(is_json(settings.format, stdout), stdout, io::stdout).with_filter(access_filter()));
+    let limit = Limit::new(settings.lines_per_minute);
+    let lines = layer(is_json(settings.format, stderr), stderr, io::stderr);
     tracing_subscriber::registry()
-        .with(layer(is_json(settings.format, stderr), stderr, io::stderr).with_filter(filter(*settings)))
+        .with(Limited { inner: lines, limit: limit.clone() }.with_filter(filter(*settings)))
         .with(access)
         .try_init()?;
+    LIMIT.get_or_init(|| limit);
     crash::tell();
     Ok(())
+}
+
+/// Tells how many lines were left out since the last time, if any were.
+pub fn tell_left_out() {
+    if let Some(limit) = LIMIT.get() {
+        limit.tell();
+    }
+}
+
+/// Tells it each minute.
+///
+/// # Cancel safety
+/// Dropping the future ends the telling; what was not told is still counted.
+pub async fn tell_left_out_each_minute() {
+    loop {
+        tokio::time::sleep(TELL).await;
+        tell_left_out();
+    }
 }
 
 /// Which events are told, access lines apart unless they go to stderr.
@@ -98,14 +130,24 @@ mod tests {
     fn told(settings: LogSettings, json: bool) -> String {
         let lines = Lines::default();
         let writer = lines.clone();
+        let limit = Limit::new(settings.lines_per_minute);
+        let inner = layer(json, false, move || writer.clone());
         let subscriber = tracing_subscriber::registry()
-            .with(layer(json, false, move || writer.clone()).with_filter(filter(settings)));
+            .with(Limited { inner, limit: limit.clone() }.with_filter(filter(settings)));
         tracing::subscriber::with_default(subscriber, || {
             tracing::trace!(target: "hero_proxy::gate", "ours below");
             tracing::info!(target: "hero_proxy::gate", account = "a1", "ours");
             tracing::debug!(target: "h2::codec", "headers of somebody");
             tracing::info!(target: "rustls", "theirs");
-            tracing::info!(target: ACCESS, "a request");
+            for _ in 0..50 {
+                tracing::warn!(target: "hero_proxy::gate", number = 7, "somebody hammers");
+            }
+            for _ in 0..50 {
+                tracing::info!(target: ACCESS, "a request");
+            }
+            tracing::info!(target: "hero_proxy::gate", "another");
+            limit.tell();
+            limit.tell();
         });
         let bytes = lines.0.lock().expect("whole").clone();
         String::from_utf8(bytes).expect("text")
@@ -113,7 +155,12 @@ mod tests {
 
     #[test]
     fn at_trace_only_our_own_targets_are_told_below_info() {
-        let settings = LogSettings { level: Level::Trace, format: Format::Text, access: AccessLog::Off };
+        let settings = LogSettings {
+            level: Level::Trace,
+            format: Format::Text,
+            access: AccessLog::Off,
+            lines_per_minute: 10,
+        };
         let text = told(settings, false);
         assert!(text.contains("ours below") && text.contains("theirs"), "{text}");
         assert!(!text.contains("headers of somebody") && !text.contains("a request"), "{text}");
@@ -121,13 +168,27 @@ mod tests {
 
     #[test]
     fn json_lines_are_objects_and_access_lines_join_them_where_the_operator_says_so() {
-        let settings = LogSettings { level: Level::Info, format: Format::Json, access: AccessLog::Stderr };
+        let settings = LogSettings {
+            level: Level::Info,
+            format: Format::Json,
+            access: AccessLog::Stderr,
+            lines_per_minute: 10,
+        };
         let text = told(settings, true);
         let lines: Vec<serde_json::Value> =
             text.lines().map(|line| serde_json::from_str(line).expect("an object")).collect();
-        assert_eq!(lines.len(), 3, "{text}");
+        let with = |words: &str| lines.iter().filter(|line| line["message"] == words).count();
         assert_eq!(lines[0]["account"], "a1");
-        assert_eq!(lines[2]["message"], "a request");
+        assert_eq!((with("ours"), with("theirs"), with("a request")), (1, 1, 50), "{text}");
+        assert_eq!(
+            (with("somebody hammers"), with("another")),
+            (10, 1),
+            "of one kind, ten; others have ten of their own"
+        );
+        let left_out: Vec<_> =
+            lines.iter().filter(|line| line["message"] == "lines were left out of this log").collect();
+        assert_eq!(left_out.len(), 1, "{text}");
+        assert_eq!((&left_out[0]["line"], &left_out[0]["lines"]), (&"somebody hammers".into(), &40.into()));
     }
 
     #[test]

@@ -11,6 +11,7 @@ use tracing::{error, info, warn};
 
 use crate::app::house::{House, Seams};
 use crate::config::{self, Config};
+use crate::log;
 use crate::serve::{Listeners, Readiness, Serve};
 
 /// The process before it serves: its runtime, and its ears.
@@ -101,6 +102,7 @@ async fn live(mut signals: Signals, config: Config, file: &Path) -> anyhow::Resu
     }
     let serve = listeners.serve(house.front(), readiness.clone());
     let watch = Handle::current().spawn(house.watch(readiness));
+    let counts = Handle::current().spawn(log::tell_left_out_each_minute());
     let ended = loop {
         match signals.next(&serve).await {
             Told::Reload => reload(&mut house, file),
@@ -113,6 +115,8 @@ async fn live(mut signals: Signals, config: Config, file: &Path) -> anyhow::Resu
     watch.abort();
     // Requests first, then what they started: the other way round they would meet cancelled work.
     let settled = house.drain(back_drain).await;
+    counts.abort();
+    log::tell_left_out();
     if clean && settled {
         info!("stopped");
     } else {

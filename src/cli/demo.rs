@@ -42,7 +42,12 @@ fn lifetime(text: &str) -> Result<Duration, UnitError> {
 
 pub(crate) fn demo(args: &DemoArgs) -> anyhow::Result<ExitCode> {
     drop(rustls::crypto::aws_lc_rs::default_provider().install_default());
-    log::init(&LogSettings { level: Level::Warn, format: Format::Auto, access: AccessLog::Off })?;
+    log::init(&LogSettings {
+        level: Level::Warn,
+        format: Format::Auto,
+        access: AccessLog::Off,
+        lines_per_minute: 120,
+    })?;
     let runtime = Builder::new_multi_thread().enable_all().build().context("the runtime cannot start")?;
     runtime.block_on(async {
         let mut interrupt = signal(SignalKind::interrupt())?;

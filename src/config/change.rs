@@ -46,6 +46,7 @@ pub fn diff(old: &Config, new: &Config) -> Vec<NeedsRestart> {
         ("log.level", old.log.level == new.log.level),
         ("log.format", old.log.format == new.log.format),
         ("log.access", old.log.access == new.log.access),
+        ("log.lines_per_minute", old.log.lines_per_minute == new.log.lines_per_minute),
     ]
     .into_iter()
     .filter(|(_, is_same)| !is_same)

@@ -9,6 +9,8 @@ pub struct LogSettings {
     pub format: Format,
     /// Where one line per request goes.
     pub access: AccessLog,
+    /// Lines of one kind in a minute at most; access lines have no limit.
+    pub lines_per_minute: u64,
 }
 
 /// How much is told.

@@ -8,8 +8,6 @@ use crate::support::logs::Logs;
 use crate::support::moody::{Mood, Moody};
 use crate::support::raw::RawClient;
 
-/// Each event is there, once. That nobody can fill the disk with them is not shown here.
-///
 /// Holds: K11.
 #[tokio::test]
 async fn what_happens_is_told_once() {
@@ -93,10 +91,9 @@ async fn a_refusal_is_told_with_its_code_under_the_id_that_the_client_got() {
     ];
     let logs = Logs::listen();
     for (head, status, reason) in cases {
-        for (accept, kind) in [
-            ("text/html", "text/html; charset=utf-8"),
-            ("application/json", "application/problem+json"),
-        ] {
+        for (accept, kind) in
+            [("text/html", "text/html; charset=utf-8"), ("application/json", "application/problem+json")]
+        {
             for sent in ["", "X-Request-Id: mine-1\r\n", "X-Request-Id: not mine\r\n"] {
                 let told_before = logs.events("request").len();
                 let mut client = RawClient::tcp(house.address).await;

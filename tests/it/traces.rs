@@ -151,6 +151,29 @@ async fn the_access_log_has_paths_and_no_queries() {
     assert!(!process.program.text().contains("secret"), "{}", process.program.text());
 }
 
+/// Holds: K11.
+#[tokio::test]
+async fn who_hammers_gets_some_lines_and_then_a_count() {
+    let mut street = Street::new().await;
+    *street.desk.section("log") = "level = \"info\"\nlines_per_minute = 3\n".to_owned();
+    let process = street.desk.start().await;
+    let mut client = RawClient::tcp(process.address).await;
+    let head = "Host: localhost:1\r\n";
+    for _ in 0..20 {
+        let made_up = format!("GET /_hero/auth/callback?code=a&state=b HTTP/1.1\r\n{head}\r\n");
+        assert_eq!(client.ask(made_up).await.status, 400);
+    }
+    // Whoever else is told of something is told.
+    client.ask(format!("GET / HTTP/1.1\r\n{head}X-Hero-User: root\r\n\r\n")).await;
+    process.stop().await;
+    assert_eq!(process.events("a callback without its sign-in").len(), 3);
+    assert_eq!(process.events("spoofed_headers_dropped").len(), 1);
+    assert_eq!(process.events("request").len(), 21, "an access line for each request");
+    let told = process.events("lines were left out of this log");
+    assert_eq!(told.len(), 1, "{}", process.program.text());
+    assert_eq!((&told[0]["line"], &told[0]["lines"]), (&"a callback without its sign-in".into(), &17.into()));
+}
+
 /// Holds: K6.
 #[tokio::test]
 async fn whatever_a_client_says_is_one_escaped_line() {

@@ -142,6 +142,7 @@ fn log(section: &Section<'_>, report: &mut Report<'_>) -> Option<LogSettings> {
     let level = section.choice("level", report);
     let format = section.choice("format", report);
     let access = section.choice("access", report);
+    let lines_per_minute = section.count("lines_per_minute", report);
     Some(LogSettings {
         level: match level? {
             "error" => Level::Error,
@@ -160,6 +161,7 @@ fn log(section: &Section<'_>, report: &mut Report<'_>) -> Option<LogSettings> {
             "off" => AccessLog::Off,
             _ => AccessLog::Stdout,
         },
+        lines_per_minute: lines_per_minute?,
     })
 }
 

@@ -199,6 +199,8 @@ pub const PARTS: &[Part] = &[
                 "\"auto\": text on a terminal, json else."),
             key("access", Choice(&["stdout", "stderr", "off"]), Is("\"stdout\""), Restart,
                 "Where the access log goes, one line per request; everything else goes to stderr."),
+            key("lines_per_minute", Count(1, 1_000_000), Is("120"), Restart,
+                "Lines of one kind in a minute, access lines apart; those beyond are counted, and the count told."),
         ],
     },
 ];

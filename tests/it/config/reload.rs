@@ -59,6 +59,7 @@ const CHANGES: &[(&str, &str)] = &[
     ("log.level", "level = \"debug\""),
     ("log.format", "format = \"json\""),
     ("log.access", "access = \"off\""),
+    ("log.lines_per_minute", "lines_per_minute = 7"),
 ];
 
 /// Keys whose change cannot be seen alone: they allow another one, belong to an https upstream, or say how a secret of

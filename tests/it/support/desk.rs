@@ -55,7 +55,8 @@ impl Desk {
                 "store = \"sqlite\"\npath = \"sessions.db\"\nkey = { file = \"session_key\" }\n".to_owned(),
             ),
             ("limits", String::new()),
-            ("log", "level = \"trace\"\n".to_owned()),
+            // Tests count lines.
+            ("log", "level = \"trace\"\nlines_per_minute = 1000000\n".to_owned()),
         ];
         let routes = format!(
             "[[routes]]\npath = \"/\"\nupstream = \"http://{backend}\"\nforge_token = true\ngroups = true\n"
