@@ -22,12 +22,14 @@ mod driver;
 mod forge;
 mod laws;
 mod line;
+mod mutants;
 mod process;
 mod store;
 mod truth;
 mod weather;
 mod world;
 
+use std::io::Write as _;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -76,14 +78,16 @@ fn no_story_breaks_a_law() {
         assert!(story.broken.is_none(), "seed {seed}: {}", story.broken.unwrap());
         return;
     }
-    for seed in ONCE_BROKEN {
+    // A mutant is to be noticed by stories that nobody has picked.
+    let picked = if setting("HERO_SIM_FRESH").is_some() { &[][..] } else { &ONCE_BROKEN[..] };
+    for &seed in picked {
         assert!(driver::play(seed, false).broken.is_none(), "{}", driver::screenful(seed));
     }
     let many = setting("HERO_SIM_SEEDS").unwrap_or(USUAL);
     let enough = if setting("HERO_SIM_ALL").is_some() { usize::MAX } else { 1 };
     let (broken, played) = play(0..many, enough);
     for (seed, law) in broken.iter().skip(1) {
-        println!("seed {seed}: {law}");
+        drop(writeln!(std::io::stdout(), "seed {seed}: {law}"));
     }
     assert!(broken.is_empty(), "after {played} stories: {}", driver::screenful(broken[0].0));
 }

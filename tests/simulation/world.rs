@@ -2,6 +2,7 @@
 
 use std::fmt::Arguments;
 use std::future::{Future, pending};
+use std::io::Write as _;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::task::{Context, Poll, Waker};
@@ -130,7 +131,7 @@ impl State {
             let skew = if skew == 0 { String::new() } else { format!(" ({:+} s)", skew / 1000) };
             let line = format!("{:>5}.{:03}{skew} {words}", now / 1000, now % 1000);
             if self.aloud {
-                println!("{line}");
+                drop(writeln!(std::io::stdout(), "{line}"));
             }
             self.lines.push(line);
         }
