@@ -27,6 +27,8 @@ pub mod peer;
 pub mod port;
 #[cfg(feature = "gate")]
 pub mod seal;
+#[cfg(feature = "gate")]
+pub mod session_end;
 #[cfg(feature = "server")]
 pub mod stall;
 #[cfg(feature = "gate")]

@@ -28,6 +28,14 @@ impl Tasks {
         self.tracker.spawn_on(work, &self.handle)
     }
 
+    /// Starts work that nobody waits for: it has no end of its own, or none that matters.
+    pub(crate) fn aside<F>(&self, work: F)
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        drop(self.handle.spawn(work));
+    }
+
     /// Waits until all work has ended, `limit` at most; says whether it has.
     ///
     /// # Cancel safety

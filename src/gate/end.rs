@@ -103,6 +103,7 @@ impl ForgeKeeper {
             Ok(_) => {
                 for key in keys {
                     tell(*key, end);
+                    self.shared.watch.tell(*key);
                 }
                 if let Some(owner) = owner {
                     self.drop_unused(owner).await;

@@ -19,6 +19,7 @@ use crate::base::fault::Fault;
 use crate::base::path::{self, PathForm};
 use crate::base::peer::Peer;
 use crate::base::seal::{KeyRing, Sealer};
+use crate::base::session_end::SessionEnd;
 use crate::base::tasks::Tasks;
 use crate::forge::api::ForgeOauth;
 use crate::gate::answer::{self, Offer};
@@ -41,6 +42,7 @@ use crate::gate::terms::{Terms, forwarded, misshapen};
 use crate::gate::trial;
 use crate::gate::unsaved::{Exchanges, Unsaved};
 use crate::gate::verdict::{Answer, Asked, Decision, Gatekeeper, Verdict};
+use crate::gate::watch::{Teller, Watch};
 use crate::session::cookie::UnsafeOrigin;
 use crate::session::id::{SessionId, SessionKey};
 use crate::session::record::GrantRecord;
@@ -88,6 +90,7 @@ pub(super) struct Shared {
     pub renewals: Flights<AccountKey, Renewal>,
     pub exchanges: Flights<[u8; 32], Result<Arc<Opened>, Failed>>,
     pub siblings: Siblings,
+    pub watch: Watch,
     /// Accounts whose renewal failed a moment ago, and until when they rest.
     pub rests: Cache<AccountKey, Instant>,
     pub asks: Flights<AccountKey, ()>,
@@ -128,6 +131,8 @@ pub(super) type Loaded = Result<Option<Known>, ()>;
 pub struct ForgeKeeper {
     pub(super) terms: Arc<Terms>,
     pub(super) shared: Arc<Shared>,
+    /// Who tells the service behind of the ends of sessions; none unless that is wanted.
+    tells: Option<Arc<Teller>>,
 }
 
 impl ForgeKeeper {
@@ -151,6 +156,7 @@ impl ForgeKeeper {
             renewals: Flights::default(),
             exchanges: Flights::default(),
             siblings: Siblings::new(),
+            watch: Watch::default(),
             rests: rests(),
             asks: Flights::default(),
             asked: rests(),
@@ -160,7 +166,7 @@ impl ForgeKeeper {
             unsaved: Unsaved::default(),
             under_way: Exchanges::default(),
         };
-        Ok(Self { terms: Arc::new(terms), shared: Arc::new(shared) })
+        Ok(Self::of(Arc::new(terms), Arc::new(shared)))
     }
 
     /// The same keeper under another configuration: it shares sessions, tokens and all work under way.
@@ -170,7 +176,26 @@ impl ForgeKeeper {
     pub fn with(&self, settings: Settings) -> Result<Self, UnsafeOrigin> {
         let terms = Terms::new(settings)?;
         self.shared.ask_for(&terms.scope);
-        Ok(Self { terms: Arc::new(terms), shared: Arc::clone(&self.shared) })
+        let next = Self::of(Arc::new(terms), Arc::clone(&self.shared));
+        Ok(if self.tells.is_some() { next.telling_ends() } else { next })
+    }
+
+    /// The same keeper, and the service behind the gate finds a [`SessionEnd`] in the extensions of each request that
+    /// passes with a session, by which it can be told when that session ends.
+    #[must_use]
+    pub fn telling_ends(mut self) -> Self {
+        let teller = Teller { terms: Arc::clone(&self.terms), shared: Arc::clone(&self.shared) };
+        self.tells = Some(Arc::new(teller));
+        self
+    }
+
+    fn end_of(&self, key: SessionKey) -> Option<SessionEnd> {
+        let teller: Arc<Teller> = Arc::clone(self.tells.as_ref()?);
+        Some(SessionEnd::new(teller, key.0))
+    }
+
+    pub(super) fn of(terms: Arc<Terms>, shared: Arc<Shared>) -> Self {
+        Self { terms, shared, tells: None }
     }
 
     /// Waits until renewals, sign-ins and store writes under way have ended, `limit` at most; says whether they have.
@@ -319,13 +344,13 @@ impl Gatekeeper for ForgeKeeper {
                     Verdict::Pass(Injection { forwarded, ..injection })
                 };
                 asked.signed_in = signed_in;
+                asked.session_end = self.end_of(key);
                 return Decision::Now(verdict);
             }
         }
-        self.later(
-            ticket(forwarded),
-            move |keeper, ticket| async move { keeper.signed_in(key, ticket).await },
-        )
+        let ticket = ticket(forwarded);
+        asked.session_end = self.end_of(key);
+        self.later(ticket, move |keeper, ticket| async move { keeper.signed_in(key, ticket).await })
     }
 
     fn explain(&self, fault: &Fault, asked: &Asked) -> Answer {

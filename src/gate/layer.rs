@@ -63,7 +63,7 @@ impl<S, K: Gatekeeper> ForgeAuth<S, K> {
     /// The answer to a request that was refused before it came here: explained like every other fault, under an id.
     pub fn refuse<R>(&self, head: &Parts, fault: &Fault) -> Response<GateBody<R>> {
         let request_id = request_id(&head.headers).unwrap_or_else(|| self.keeper.new_request_id());
-        let asked = Asked { request_id, reader: reader::of(head), signed_in: false };
+        let asked = Asked { request_id, reader: reader::of(head), signed_in: false, session_end: None };
         self.keeper.explain(fault, &asked).map(GateBody::ours)
     }
 }
@@ -89,12 +89,14 @@ where
         let mut scrubbed = scrub(&mut head.headers, self.keeper.rules(), believed);
         let request_id = scrubbed.request_id.take().unwrap_or_else(|| self.keeper.new_request_id());
         head.headers.insert(name::REQUEST_ID, request_id.clone());
-        let mut asked = Asked { request_id, reader: reader::of(&head), signed_in: false };
+        let mut asked = Asked { request_id, reader: reader::of(&head), signed_in: false, session_end: None };
         let begun = crash::catch(|| match self.keeper.decide(&head, scrubbed, &mut asked) {
             Decision::Now(Verdict::Pass(injection)) => {
+                hand_over(&mut head, &mut asked, &injection);
                 Step::Inner { inner: pass(&mut self.inner, head, Untrailed::new(body), injection) }
             }
             Decision::Now(Verdict::PassOnTrial(injection, trial)) => {
+                hand_over(&mut head, &mut asked, &injection);
                 let (inner, again) = pass_on_trial(&mut self.inner, head, body, injection, trial);
                 Step::OnTrial { inner, again }
             }
@@ -110,6 +112,13 @@ where
             answer: Some(Box::new(crashed(&crash, &self.keeper, &asked))),
         });
         GateFuture { step, keeper: self.keeper.clone(), asked }
+    }
+}
+
+/// Hands the session's end to the service behind; a request that passes as nobody's hangs on nobody's session.
+fn hand_over(head: &mut Parts, asked: &mut Asked, injection: &Injection) {
+    if let Some(end) = asked.session_end.take().filter(|_| injection.visitor.is_some()) {
+        head.extensions.insert(end);
     }
 }
 
@@ -279,13 +288,15 @@ where
                     match (ready!(Pin::new(later).poll(context)), held.take()) {
                         (Verdict::Answer(answer), _) => Step::Answer { answer: Some(answer) },
                         (Verdict::Pass(injection), Some(held)) => {
-                            let Held { mut inner, head, body } = *held;
+                            let Held { mut inner, mut head, body } = *held;
                             this.asked.signed_in = injection.visitor.is_some();
+                            hand_over(&mut head, this.asked, &injection);
                             Step::Inner { inner: pass(&mut inner, head, Untrailed::new(body), injection) }
                         }
                         (Verdict::PassOnTrial(injection, trial), Some(held)) => {
-                            let Held { mut inner, head, body } = *held;
+                            let Held { mut inner, mut head, body } = *held;
                             this.asked.signed_in = injection.visitor.is_some();
+                            hand_over(&mut head, this.asked, &injection);
                             let (inner, again) = pass_on_trial(&mut inner, head, body, injection, trial);
                             Step::OnTrial { inner, again }
                         }

@@ -42,6 +42,7 @@ mod stranger;
 mod terms;
 mod trial;
 mod unsaved;
+mod watch;
 
 #[cfg(test)]
 mod lab;

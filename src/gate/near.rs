@@ -59,6 +59,11 @@ impl NearSession {
         self.record.expires_at <= now || seen_at.plus(idle) <= now
     }
 
+    /// Whether what the store said is so new that nobody looks again yet.
+    pub(super) fn is_young(&self, now: Timestamp) -> bool {
+        now.since(self.loaded_at) < AGEING
+    }
+
     /// Which of the two ends it has come to.
     pub(super) fn way_out(&self, now: Timestamp) -> End {
         if self.record.expires_at <= now { end::TOO_OLD } else { end::UNUSED }

@@ -8,6 +8,7 @@ use http::request::Parts;
 use http::{HeaderValue, Response};
 
 use crate::base::fault::Fault;
+use crate::base::session_end::SessionEnd;
 use crate::wire::inject::Injection;
 use crate::wire::scrub::{ScrubRules, Scrubbed};
 
@@ -82,6 +83,8 @@ pub struct Asked {
     pub reader: Reader,
     /// Whether the answer is for somebody who is signed in, so that no shared cache may keep it (RFC 9111 §3.5).
     pub signed_in: bool,
+    /// What the service behind may be told of, if the request passes as somebody's.
+    pub session_end: Option<SessionEnd>,
 }
 
 impl Asked {

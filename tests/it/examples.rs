@@ -6,7 +6,9 @@ use http::{Request, StatusCode, header};
 use http_body_util::{BodyExt, Full};
 use tokio::net::TcpListener;
 use tokio::task::LocalSet;
+use url::Url;
 
+use crate::support::browser::Browser;
 use crate::support::raw::{RawAnswer, RawClient};
 use crate::support::soon;
 
@@ -18,6 +20,8 @@ mod on_one_thread;
 mod on_threads;
 #[path = "../../docs/examples/plain.rs"]
 mod plain;
+#[path = "../../docs/examples/stream.rs"]
+mod stream;
 
 const SPOOFED: &str = "X-Hero-User: mallory\r\nx_hero_user: mallory\r\nX-Hero-Forge-Token: stolen\r\n";
 
@@ -100,4 +104,34 @@ async fn the_layer_mounts_on_one_thread_before_a_service_that_cannot_leave_it() 
         }
     };
     LocalSet::new().run_until(both).await;
+}
+
+/// Holds: S13 (what hangs on a session ends with it, over a real connection).
+#[tokio::test]
+async fn an_answer_that_goes_on_ends_with_its_session() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let url = Url::parse(&format!("http://localhost:{}", address.port())).unwrap();
+    let fake = stream::fake::start(url.as_str().trim_end_matches('/')).await.unwrap();
+    let server = tokio::spawn(stream::serve(listener, fake.section.keeper().unwrap()));
+    let authority = format!("localhost:{}", address.port());
+    let mut watching = Browser::knowing(&authority, address);
+    let at_forge = watching.navigate(&url).await.location().unwrap();
+    let callback = watching.at_forge(&at_forge, "alice", "wonderland-1865").await;
+    assert_eq!(watching.navigate(&callback).await.status(), 303);
+    let mut client = RawClient::tcp(address).await;
+    let cookies = watching.cookie_line("localhost");
+    let head = format!("GET / HTTP/1.1\r\nHost: {authority}\r\nCookie: {cookies}\r\n\r\n");
+    assert!(client.send(head).await);
+    let mut answer = soon("the head", client.head()).await;
+    let piece = soon("the first piece", client.chunk(&mut answer)).await;
+    assert_eq!(piece.as_deref(), Some(b"it begins\n".as_slice()));
+    let logout = url.join("/_hero/auth/logout").unwrap();
+    assert_eq!(watching.send("POST", &logout, &[("Sec-Fetch-Site", "same-origin")], "").await.status(), 200);
+    let piece = soon("the last piece", client.chunk(&mut answer)).await;
+    assert_eq!(piece.as_deref(), Some(b"your session has ended\n".as_slice()));
+    assert_eq!(soon("the end", client.chunk(&mut answer)).await, None);
+    // Nobody waits where nobody is signed in.
+    assert_eq!(get(address.port(), "/open", "").await.text(), "it begins\n");
+    server.abort();
 }

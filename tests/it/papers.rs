@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use hero_proxy::gate::reason;
+use hero_proxy::gate::{end, reason};
 
 use crate::support::sources::{self, Source};
 
@@ -286,6 +286,26 @@ fn each_reason_code_is_in_the_operators_list_with_its_status() {
         .map(|cells| (cells[0].trim_matches('`').to_owned(), cells[1].parse().unwrap()))
         .collect();
     assert_eq!(listed, wanted);
+}
+
+#[test]
+fn each_way_a_session_ends_and_each_refusal_is_explained_to_the_operator() {
+    let paper = sources::file("docs/OPERATING.md").text;
+    let section = paper.split("## Why was this person signed out?").nth(1).unwrap();
+    let section = section.split("\n## ").next().unwrap();
+    let listed: BTreeSet<&str> = table_rows(section).map(|cells| cells[0].trim_matches('`')).collect();
+    let ends: BTreeSet<&str> = end::ALL.iter().map(|end| end.code()).collect();
+    assert_eq!(listed, ends, "docs/OPERATING.md, the ends of sessions");
+    for cells in table_rows(section) {
+        assert!(cells.len() == 3 && cells.iter().all(|cell| !cell.is_empty()), "{cells:?}");
+    }
+    let faults = faults();
+    let codes = reason::ALL.iter().map(|reason| reason.code).chain(faults.keys().map(String::as_str));
+    let missing: Vec<&str> = codes.filter(|code| !section.contains(&format!("`{code}`"))).collect();
+    assert!(
+        missing.is_empty(),
+        "docs/OPERATING.md, why was this person signed out: say of {missing:?} what they do to a session"
+    );
 }
 
 /// The words of each `error!` and `warn!`: the last string in it that is no format of a value.
