@@ -1,4 +1,4 @@
-//! Nouns and nature: what every room above speaks of. No HTTP client here, and tokio in `tasks` and `stall` only.
+//! Nouns and nature: what every room above speaks of. No HTTP client here, and tokio in `tasks`, `stall` and `sqlite` only.
 
 pub mod secret;
 pub mod secret_file;
@@ -29,6 +29,8 @@ pub mod port;
 pub mod seal;
 #[cfg(feature = "gate")]
 pub mod session_end;
+#[cfg(feature = "store-sqlite")]
+pub(crate) mod sqlite;
 #[cfg(feature = "server")]
 pub mod stall;
 #[cfg(feature = "gate")]

@@ -13,76 +13,43 @@
 //!
 //! The log needs a local file system: no NFS.
 
-mod alive;
-mod open;
 mod sql;
-mod worker;
 
 use std::fmt;
-use std::path::PathBuf;
-use std::time::Duration;
 
-use thiserror::Error;
+use rusqlite::Connection;
 
 use crate::base::account::AccountKey;
 use crate::base::clock::Timestamp;
 use crate::base::port::Answer;
-use crate::base::secret_file::SecretFileError;
+use crate::base::sqlite::{Database, Fault, Format, flushed};
 use crate::session::id::SessionKey;
 use crate::session::store::{GrantRow, Lease, SessionRow, SessionStore, StoreError, Swap};
-use alive::Alive;
-use worker::Worker;
 
-/// Where the file lies, and how much it may take.
-#[derive(Clone, Debug)]
-pub struct SqliteSettings {
-    /// The file; made if there is none.
-    pub path: PathBuf,
-    /// How long a call may take in all: in the queue, waiting for another process, on the disk.
-    pub wait: Duration,
-    /// How many calls may wait for each thread.
-    pub queue: usize,
-    /// How large the file may grow, in bytes. At about 1 KiB a session that is many; a file that is full takes no more
-    /// sign-ins until rows have been swept.
-    pub max_bytes: u64,
-}
+pub use crate::base::sqlite::{OpenError, SqliteSettings};
 
-impl SqliteSettings {
-    /// The usual settings: two seconds, 1,024 calls, 1 GiB.
-    pub fn at(path: impl Into<PathBuf>) -> Self {
-        Self { path: path.into(), wait: Duration::from_secs(2), queue: 1024, max_bytes: 1 << 30 }
+/// A session store's file: "hero" in ASCII. At about 1 KiB a session a GiB is many; a file that is full takes no more
+/// sign-ins until rows have been swept.
+const FORMAT: Format = Format {
+    application_id: 0x6865_726f,
+    migrations: &[include_str!("sqlite/schema_1.sql")],
+    when_alone: Some("DELETE FROM leases"),
+};
+
+impl From<Fault> for StoreError {
+    fn from(fault: Fault) -> Self {
+        match fault {
+            Fault::Newer => Self::Foreign,
+            other => Self::Unavailable(Box::new(other)),
+        }
     }
-}
-
-/// Why a file was not opened.
-#[derive(Debug, Error)]
-#[non_exhaustive]
-pub enum OpenError {
-    /// The file, or its log beside it, is not ours alone, or cannot be made.
-    #[error(transparent)]
-    File(#[from] SecretFileError),
-    /// A newer program wrote it: run that one, or name another file.
-    #[error("a newer hero_proxy wrote this store: run that one, or name another file")]
-    Newer,
-    /// It is some other program's file, or no database at all.
-    #[error("this file is not a session store")]
-    Foreign,
-    /// The system or SQLite says no.
-    #[error("the session store cannot be opened")]
-    Unavailable(#[source] Box<dyn std::error::Error + Send + Sync>),
 }
 
 /// A store in a SQLite file. Dropping it waits for what its threads have at hand, then closes the file.
 ///
 /// Its calls need a tokio runtime with a timer. Under tokio's paused clock they come out as "too slow", since that clock
 /// does not wait for threads.
-pub struct SqliteStore {
-    // Closed first, so that the writer is the last one out and tidies the log up.
-    reader: Worker,
-    writer: Worker,
-    // Last of all: whoever finds nobody alive believes that nobody writes either.
-    _alive: Alive,
-}
+pub struct SqliteStore(Database);
 
 impl SqliteStore {
     /// Opens the file, and makes it if there is none. It blocks: for the disk, and for another process that is opening
@@ -91,12 +58,21 @@ impl SqliteStore {
     /// # Errors
     /// [`OpenError`]; the file is unharmed then.
     pub fn open(settings: &SqliteSettings) -> Result<Self, OpenError> {
-        let opened = open::open(settings)?;
-        let start = |name, connection| {
-            Worker::start(name, connection, settings).map_err(|error| OpenError::Unavailable(Box::new(error)))
-        };
-        let (writer, reader) = (start("store-write", opened.writer)?, start("store-read", opened.reader)?);
-        Ok(Self { reader, writer, _alive: opened.alive })
+        Database::open(settings, FORMAT, "store").map(Self)
+    }
+
+    fn write<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&mut Connection) -> Result<T, Fault> + Send + 'static,
+    ) -> Answer<'_, Result<T, StoreError>> {
+        Box::pin(async { Ok(self.0.writer.call(work).await?) })
+    }
+
+    fn read<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&mut Connection) -> Result<T, Fault> + Send + 'static,
+    ) -> Answer<'_, Result<T, StoreError>> {
+        Box::pin(async { Ok(self.0.reader.call(work).await?) })
     }
 }
 
@@ -108,19 +84,19 @@ impl fmt::Debug for SqliteStore {
 
 impl SessionStore for SqliteStore {
     fn insert_session(&self, key: SessionKey, row: SessionRow) -> Answer<'_, Result<(), StoreError>> {
-        Box::pin(self.writer.call(move |db| sql::insert_session(db, key, &row)))
+        self.write(move |db| sql::insert_session(db, key, &row))
     }
 
     fn session(&self, key: SessionKey, now: Timestamp) -> Answer<'_, Result<Option<SessionRow>, StoreError>> {
-        Box::pin(self.reader.call(move |db| sql::session(db, key, now)))
+        self.read(move |db| sql::session(db, key, now))
     }
 
     fn touch_session(&self, key: SessionKey, seen_at: Timestamp) -> Answer<'_, Result<bool, StoreError>> {
-        Box::pin(self.writer.call(move |db| sql::touch_session(db, key, seen_at)))
+        self.write(move |db| sql::touch_session(db, key, seen_at))
     }
 
     fn remove_session(&self, key: SessionKey) -> Answer<'_, Result<bool, StoreError>> {
-        Box::pin(self.writer.call(move |db| sql::flushed(db, |db| sql::remove_session(db, key))))
+        self.write(move |db| flushed(db, |db| sql::remove_session(db, key)))
     }
 
     fn sessions_of(
@@ -128,7 +104,7 @@ impl SessionStore for SqliteStore {
         account: AccountKey,
         now: Timestamp,
     ) -> Answer<'_, Result<Vec<(SessionKey, SessionRow)>, StoreError>> {
-        Box::pin(self.reader.call(move |db| sql::sessions_of(db, account, now)))
+        self.read(move |db| sql::sessions_of(db, account, now))
     }
 
     fn remove_sessions_of(
@@ -136,9 +112,7 @@ impl SessionStore for SqliteStore {
         account: AccountKey,
         except: Option<SessionKey>,
     ) -> Answer<'_, Result<u64, StoreError>> {
-        Box::pin(
-            self.writer.call(move |db| sql::flushed(db, |db| sql::remove_sessions_of(db, account, except))),
-        )
+        self.write(move |db| flushed(db, |db| sql::remove_sessions_of(db, account, except)))
     }
 
     fn sessions_after(
@@ -147,11 +121,11 @@ impl SessionStore for SqliteStore {
         now: Timestamp,
         most: usize,
     ) -> Answer<'_, Result<Vec<(SessionKey, SessionRow)>, StoreError>> {
-        Box::pin(self.reader.call(move |db| sql::sessions_after(db, after, now, most)))
+        self.read(move |db| sql::sessions_after(db, after, now, most))
     }
 
     fn grant(&self, account: AccountKey) -> Answer<'_, Result<Option<GrantRow>, StoreError>> {
-        Box::pin(self.reader.call(move |db| sql::grant(db, account)))
+        self.read(move |db| sql::grant(db, account))
     }
 
     fn swap_grant(
@@ -160,7 +134,7 @@ impl SessionStore for SqliteStore {
         seen: Option<u64>,
         next: GrantRow,
     ) -> Answer<'_, Result<Swap, StoreError>> {
-        Box::pin(self.writer.call(move |db| sql::flushed(db, |db| sql::swap_grant(db, account, seen, &next))))
+        self.write(move |db| flushed(db, |db| sql::swap_grant(db, account, seen, &next)))
     }
 
     fn drop_grant(
@@ -169,17 +143,15 @@ impl SessionStore for SqliteStore {
         now: Timestamp,
         seen_after: Timestamp,
     ) -> Answer<'_, Result<bool, StoreError>> {
-        Box::pin(
-            self.writer.call(move |db| sql::flushed(db, |db| sql::drop_grant(db, account, now, seen_after))),
-        )
+        self.write(move |db| flushed(db, |db| sql::drop_grant(db, account, now, seen_after)))
     }
 
     fn lease(&self, lease: Lease, now: Timestamp) -> Answer<'_, Result<bool, StoreError>> {
-        Box::pin(self.writer.call(move |db| sql::lease(db, &lease, now)))
+        self.write(move |db| sql::lease(db, &lease, now))
     }
 
     fn release(&self, lease: Lease) -> Answer<'_, Result<(), StoreError>> {
-        Box::pin(self.writer.call(move |db| sql::release(db, &lease)))
+        self.write(move |db| sql::release(db, &lease))
     }
 
     fn claim(
@@ -188,17 +160,17 @@ impl SessionStore for SqliteStore {
         now: Timestamp,
         until: Timestamp,
     ) -> Answer<'_, Result<bool, StoreError>> {
-        Box::pin(self.writer.call(move |db| sql::claim(db, once, now, until)))
+        self.write(move |db| sql::claim(db, once, now, until))
     }
 
     fn sweep(&self, now: Timestamp) -> Answer<'_, Result<u64, StoreError>> {
-        Box::pin(self.writer.call(move |db| sql::sweep(db, now)))
+        self.write(move |db| sql::sweep(db, now))
     }
 
     fn ping(&self) -> Answer<'_, Result<(), StoreError>> {
         Box::pin(async {
-            self.writer.call(|db| sql::ping_write(db)).await?;
-            self.reader.call(|db| sql::ping_read(db)).await
+            self.0.writer.call(|db| sql::ping_write(db)).await?;
+            Ok(self.0.reader.call(|db| sql::ping_read(db)).await?)
         })
     }
 }

@@ -3,24 +3,12 @@
 
 use rusqlite::{Connection, OptionalExtension, Row, TransactionBehavior, params};
 
-use super::open::FORMAT;
-use super::worker::Fault;
+use super::FORMAT;
 use crate::base::account::AccountKey;
 use crate::base::clock::Timestamp;
+use crate::base::sqlite::Fault;
 use crate::session::id::SessionKey;
 use crate::session::store::{GrantRow, Lease, MAX_SESSIONS_PER_ACCOUNT, SWEEP_ROWS, SessionRow, Swap};
-
-/// Does work whose commits survive power loss.
-pub(super) fn flushed<T>(
-    db: &mut Connection,
-    work: impl FnOnce(&mut Connection) -> Result<T, Fault>,
-) -> Result<T, Fault> {
-    db.pragma_update(None, "synchronous", "FULL")?;
-    let done = work(db);
-    // Should this fail, later commits are only slower.
-    drop(db.pragma_update(None, "synchronous", "NORMAL"));
-    done
-}
 
 pub(super) fn insert_session(db: &mut Connection, key: SessionKey, row: &SessionRow) -> Result<(), Fault> {
     let transaction = db.transaction_with_behavior(TransactionBehavior::Immediate)?;
@@ -219,7 +207,7 @@ const SIGN_IN_PAGES: i64 = 16;
 /// Writes in place, and looks whether there is room for more than that.
 pub(super) fn ping_write(db: &Connection) -> Result<(), Fault> {
     let ask = |pragma| db.pragma_query_value(None, pragma, |row| row.get::<_, i64>(0));
-    if ask("user_version")? > i64::from(FORMAT) {
+    if ask("user_version")? > i64::from(FORMAT.version()) {
         return Err(Fault::Newer);
     }
     let free = ask("max_page_count")? - ask("page_count")? + ask("freelist_count")?;

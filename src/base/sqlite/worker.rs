@@ -1,5 +1,6 @@
 //! A thread that owns a connection and does one call after the other.
 
+use std::fmt;
 use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
 use std::thread::{Builder, JoinHandle};
 use std::time::Duration;
@@ -9,38 +10,34 @@ use thiserror::Error;
 use tokio::sync::oneshot;
 
 use super::SqliteSettings;
-use crate::session::store::StoreError;
 
 /// What goes wrong between a call and its answer.
 #[derive(Debug, Error)]
-pub(super) enum Fault {
+pub(crate) enum Fault {
+    /// Too many wait already.
     #[error("too many calls wait for the store")]
     QueueFull,
+    /// No answer in time.
     #[error("the store took too long")]
     TooSlow,
+    /// The thread is no more.
     #[error("the store's thread has ended")]
     Gone,
+    /// No room is left in the file.
     #[error("the store's file has reached the size that it may have")]
     NoRoom,
+    /// Another program has taken the file further.
     #[error("a newer program has changed the store")]
     Newer,
+    /// SQLite says no.
     #[error(transparent)]
     Sqlite(#[from] rusqlite::Error),
-}
-
-impl From<Fault> for StoreError {
-    fn from(fault: Fault) -> Self {
-        match fault {
-            Fault::Newer => Self::Foreign,
-            other => Self::Unavailable(Box::new(other)),
-        }
-    }
 }
 
 type Job = Box<dyn FnOnce(&mut Connection) + Send>;
 
 /// The calling end of the thread. Dropped: the thread does what is queued and wanted, closes the connection and ends.
-pub(super) struct Worker {
+pub(crate) struct Worker {
     jobs: Option<SyncSender<Job>>,
     thread: Option<JoinHandle<()>>,
     wait: Duration,
@@ -68,10 +65,10 @@ impl Worker {
     ///
     /// # Cancel safety
     /// Dropped before the thread comes to it, the work is not done; after that it is done whole.
-    pub(super) async fn call<T: Send + 'static>(
+    pub(crate) async fn call<T: Send + 'static>(
         &self,
         work: impl FnOnce(&mut Connection) -> Result<T, Fault> + Send + 'static,
-    ) -> Result<T, StoreError> {
+    ) -> Result<T, Fault> {
         let (reply, answer) = oneshot::channel();
         let job: Job = Box::new(move |connection| {
             // Whoever asked may have given up: a queue that piled up behind a lock empties at once.
@@ -85,7 +82,13 @@ impl Worker {
             TrySendError::Disconnected(_) => Fault::Gone,
         })?;
         let answer = tokio::time::timeout(self.wait, answer).await.map_err(|_| Fault::TooSlow)?;
-        Ok(answer.map_err(|_| Fault::Gone)??)
+        answer.map_err(|_| Fault::Gone)?
+    }
+}
+
+impl fmt::Debug for Worker {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Worker")
     }
 }
 

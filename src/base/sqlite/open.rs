@@ -9,18 +9,8 @@ use std::time::{Duration, Instant};
 use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior};
 
 use super::alive::{self, Alive};
-use super::{OpenError, SqliteSettings};
+use super::{Format, OpenError, SqliteSettings};
 use crate::base::secret_file::{Reason, SecretFileError, check_private};
-
-/// Marks a file as ours (`PRAGMA application_id`): "hero" in ASCII.
-const APPLICATION_ID: i64 = 0x6865_726f;
-
-/// The steps from an empty file to this program's format; `user_version` says how many have been taken. A step, once
-/// released, is never changed.
-const MIGRATIONS: [&str; FORMAT as usize] = [include_str!("schema_1.sql")];
-
-/// The format of this program.
-pub(super) const FORMAT: u32 = 1;
 
 const PAGE_BYTES: u64 = 4096;
 
@@ -29,26 +19,29 @@ const ASK_AGAIN: Duration = Duration::from_millis(5);
 pub(super) struct Opened {
     pub(super) writer: Connection,
     pub(super) reader: Connection,
-    pub(super) alive: Alive,
+    pub(super) alive: Option<Alive>,
 }
 
-pub(super) fn open(settings: &SqliteSettings) -> Result<Opened, OpenError> {
+pub(super) fn open(settings: &SqliteSettings, format: Format) -> Result<Opened, OpenError> {
     make_private(&settings.path)?;
-    connections(settings).map_err(|Refused(error)| error)
+    connections(settings, format).map_err(|Refused(error)| error)
 }
 
-fn connections(settings: &SqliteSettings) -> Result<Opened, Refused> {
+fn connections(settings: &SqliteSettings, format: Format) -> Result<Opened, Refused> {
     let mut writer = connect(settings)?;
     // In one transaction: another process may be writing the first step right now.
     let reading = writer.transaction()?;
-    judge(&reading)?;
+    judge(&reading, format)?;
     reading.finish()?;
     use_log(&writer, settings.wait)?;
-    migrate(&mut writer)?;
-    let alive = alive::sign(&beside(&settings.path, "-alive"), settings.wait, || {
-        // A store that cannot do this opens all the same: what it is asked later it answers by itself.
-        drop(writer.execute("DELETE FROM leases", []));
-    })?;
+    migrate(&mut writer, format)?;
+    let alive = match format.when_alone {
+        Some(statements) => Some(alive::sign(&beside(&settings.path, "-alive"), settings.wait, || {
+            // A store that cannot do this opens all the same: what it is asked later it answers by itself.
+            drop(writer.execute_batch(statements));
+        })?),
+        None => None,
+    };
     set(&writer, "synchronous", "NORMAL")?;
     set(&writer, "secure_delete", "ON")?;
     let pages = i64::try_from(settings.max_bytes / PAGE_BYTES).unwrap_or(i64::MAX);
@@ -105,14 +98,14 @@ fn get(connection: &Connection, pragma: &str) -> Result<i64, Refused> {
 }
 
 /// How many steps a file has taken, if it is ours or empty. To be asked within a transaction.
-fn judge(connection: &Connection) -> Result<usize, Refused> {
-    let format = get(connection, "user_version")?;
-    if get(connection, "application_id")? != APPLICATION_ID {
+fn judge(connection: &Connection, format: Format) -> Result<usize, Refused> {
+    let version = get(connection, "user_version")?;
+    if get(connection, "application_id")? != format.application_id {
         let things: i64 = connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
-        return if things == 0 && format == 0 { Ok(0) } else { Err(OpenError::Foreign.into()) };
+        return if things == 0 && version == 0 { Ok(0) } else { Err(OpenError::Foreign.into()) };
     }
-    match usize::try_from(format) {
-        Ok(taken) if taken <= MIGRATIONS.len() => Ok(taken),
+    match usize::try_from(version) {
+        Ok(taken) if taken <= format.migrations.len() => Ok(taken),
         _ => Err(OpenError::Newer.into()),
     }
 }
@@ -140,14 +133,14 @@ fn is_busy(error: &rusqlite::Error) -> bool {
 }
 
 /// Takes the steps that are missing, all or none. Of two processes one does it, and the other one finds it done.
-fn migrate(connection: &mut Connection) -> Result<(), Refused> {
+fn migrate(connection: &mut Connection, format: Format) -> Result<(), Refused> {
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-    let taken = judge(&transaction)?;
-    for step in MIGRATIONS.iter().skip(taken) {
+    let taken = judge(&transaction, format)?;
+    for step in format.migrations.iter().skip(taken) {
         transaction.execute_batch(step)?;
     }
-    set(&transaction, "application_id", APPLICATION_ID)?;
-    set(&transaction, "user_version", FORMAT)?;
+    set(&transaction, "application_id", format.application_id)?;
+    set(&transaction, "user_version", format.version())?;
     Ok(transaction.commit()?)
 }
 
