@@ -12,6 +12,8 @@ pub mod hero_proc;
 #[cfg(feature = "gate")]
 pub mod account;
 #[cfg(feature = "gate")]
+pub mod activity;
+#[cfg(feature = "gate")]
 pub mod clock;
 #[cfg(feature = "gate")]
 pub mod crash;
@@ -19,6 +21,8 @@ pub mod crash;
 pub mod entropy;
 #[cfg(feature = "gate")]
 pub mod fault;
+#[cfg(feature = "gate")]
+pub mod foreign;
 #[cfg(feature = "gate")]
 pub mod path;
 #[cfg(feature = "gate")]

@@ -24,6 +24,17 @@ impl fmt::Display for Peer {
     }
 }
 
+/// Who a peer on a Unix socket is, as the kernel says. Beside [`Peer::Unix`] in a request's extensions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PeerCredentials {
+    /// As whom it ran when it connected.
+    pub uid: u32,
+    /// Its group.
+    pub gid: u32,
+    /// Its process id, where the system says it.
+    pub pid: Option<i32>,
+}
+
 /// The peers whose `X-Forwarded-*` are believed. By default nobody.
 #[derive(Clone, Debug, Default)]
 pub struct TrustedPeers {

@@ -163,6 +163,7 @@ pub(super) async fn run(
         account: Arc::new(shared.judged(grant)),
     };
     shared.near.note(&known);
+    shared.was_here(&known.account.grant.identity.id, now);
     info!(account = %key, session = %id.key(), "signed in");
     Ok(Opened { id, known })
 }

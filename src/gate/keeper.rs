@@ -1,7 +1,7 @@
 //! The gatekeeper that answers by the forge.
 
 use std::pin::Pin;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 use std::time::Duration;
 
 use http::request::Parts;
@@ -11,7 +11,8 @@ use tokio::runtime::Handle;
 use tokio::time::Instant;
 use tracing::{debug, error, warn};
 
-use crate::base::account::AccountKey;
+use crate::base::account::{AccountKey, UserId};
+use crate::base::activity::Activity;
 use crate::base::clock::{Clock, Timestamp};
 use crate::base::crash::Caught;
 use crate::base::entropy::{Entropy, random_bytes};
@@ -105,6 +106,17 @@ pub(super) struct Shared {
     pub unsaved: Unsaved,
     /// Exchanges that have not come so far yet.
     pub under_way: Exchanges,
+    /// Who wants to hear of visitors.
+    pub activity: OnceLock<Arc<dyn Activity>>,
+}
+
+impl Shared {
+    /// Tells whoever wants to hear it that a visitor was here.
+    pub(super) fn was_here(&self, user: &UserId, at: Timestamp) {
+        if let Some(activity) = self.activity.get() {
+            activity.seen(user, at);
+        }
+    }
 }
 
 impl Shared {
@@ -165,6 +177,7 @@ impl ForgeKeeper {
             failing: Cache::builder().max_capacity(100_000).time_to_live(FAILING).build(),
             unsaved: Unsaved::default(),
             under_way: Exchanges::default(),
+            activity: OnceLock::new(),
         };
         Ok(Self::of(Arc::new(terms), Arc::new(shared)))
     }
@@ -196,6 +209,12 @@ impl ForgeKeeper {
 
     pub(super) fn of(terms: Arc<Terms>, shared: Arc<Shared>) -> Self {
         Self { terms, shared, tells: None }
+    }
+
+    /// From now on somebody hears of visitors: at a sign-in, and once a minute and session while it is used. Only the first
+    /// one who wants to.
+    pub fn tell(&self, activity: Arc<dyn Activity>) {
+        drop(self.shared.activity.set(activity));
     }
 
     /// Waits until renewals, sign-ins and store writes under way have ended, `limit` at most; says whether they have.
@@ -478,6 +497,7 @@ impl ForgeKeeper {
         // Of a session that idles out sooner than that, each quarter of its idle life.
         let interval = TOUCH.min(self.terms.settings.session.idle / 4);
         if known.session.is_due_for_touch(at, interval) {
+            shared.was_here(&known.account.grant.identity.id, at);
             let (shared, key) = (Arc::clone(shared), known.session.key);
             drop(self.shared.tasks.spawn(async move {
                 if let Err(failed) = shared.vault.touch_session(key, at).await {

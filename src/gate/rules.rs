@@ -1,10 +1,10 @@
 //! Who may pass, and what a route's upstream may know (pure). Rules cannot be negated.
 
-use http::header::{self, HeaderMap};
+use http::Method;
 use http::request::Parts;
-use http::{HeaderName, HeaderValue, Method};
 
 use crate::base::account::{Group, Identity};
+pub(super) use crate::base::foreign::comes_from_elsewhere;
 use crate::base::path::{PathForm, RouteTable};
 use crate::gate::settings::{Allow, ForgeTokenFor, GroupsFor, RouteRule};
 
@@ -65,26 +65,11 @@ pub(super) fn known_groups<'a>(route: &RouteRule, who: &'a Identity) -> Vec<&'a 
     }
 }
 
-const FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
-
 /// Whether this is another site's doing: an unsafe method with a foreign `Origin`, or with Fetch Metadata that says
 /// cross-site or same-site (sibling VMs share a site, and the injected token would act for whoever forged the request).
 pub(super) fn is_foreign_write(head: &Parts, our_origin: &str) -> bool {
     let safe = matches!(head.method, Method::GET | Method::HEAD | Method::OPTIONS);
     !safe && comes_from_elsewhere(&head.headers, our_origin)
-}
-
-/// Whether the browser says that another origin caused this request.
-pub(super) fn comes_from_elsewhere(headers: &HeaderMap, our_origin: &str) -> bool {
-    let sites = || headers.get_all(FETCH_SITE).iter().map(HeaderValue::as_bytes);
-    // A form on a page with `no-referrer`, as our own are, says `null`; then Fetch Metadata tells whose page that was.
-    let same_origin = sites().next().is_some() && sites().all(|site| site == b"same-origin");
-    let foreign = |value: &HeaderValue| {
-        let origin = value.as_bytes();
-        origin != our_origin.as_bytes() && !(same_origin && origin == b"null")
-    };
-    headers.get_all(header::ORIGIN).iter().any(foreign)
-        || sites().any(|site| !matches!(site, b"same-origin" | b"none"))
 }
 
 #[cfg(test)]

@@ -43,10 +43,10 @@ impl Listeners {
     pub async fn bind(settings: &Settings) -> Result<Self, BindError> {
         let mut public = Vec::new();
         for listen in &settings.listen {
-            public.push(Listener::bind(listen).await?);
+            public.push(Listener::bind(listen, settings.unix_mode).await?);
         }
         let health = match &settings.health {
-            Some(listen) => Some(Listener::bind(listen).await?),
+            Some(listen) => Some(Listener::bind(listen, settings.unix_mode).await?),
             None => None,
         };
         Ok(Self { public, health, limits: settings.limits.clone(), handle: Handle::current() })
@@ -179,8 +179,10 @@ impl House {
         let (limits, ending) = (Arc::clone(&self.limits), self.ending.clone());
         let connection = async move {
             match accepted {
-                Accepted::Tcp(io, peer) => connection::serve(io, peer, service, limits, ending).await,
-                Accepted::Unix(io) => connection::serve(io, Peer::Unix, service, limits, ending).await,
+                Accepted::Tcp(io, peer) => connection::serve(io, (peer, None), service, limits, ending).await,
+                Accepted::Unix(io, credentials) => {
+                    connection::serve(io, (Peer::Unix, credentials), service, limits, ending).await;
+                }
             }
             drop(permit);
         };

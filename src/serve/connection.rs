@@ -9,7 +9,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_util::sync::CancellationToken;
 
-use crate::base::peer::Peer;
+use crate::base::peer::{Peer, PeerCredentials};
 use crate::serve::edge::{Answers, Edge};
 use crate::serve::patience::Patience;
 use crate::serve::settings::Limits;
@@ -27,8 +27,13 @@ pub(super) struct Ending {
 }
 
 /// Serves HTTP/1.1 on a connection until it ends.
-pub(super) async fn serve<I, S>(io: I, peer: Peer, service: S, limits: Arc<Limits>, ending: Ending)
-where
+pub(super) async fn serve<I, S>(
+    io: I,
+    peer: (Peer, Option<PeerCredentials>),
+    service: S,
+    limits: Arc<Limits>,
+    ending: Ending,
+) where
     I: AsyncRead + AsyncWrite + Unpin + 'static,
     S: Answers,
 {

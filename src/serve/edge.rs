@@ -16,7 +16,7 @@ use tower::util::Oneshot;
 use tower_service::Service;
 
 use crate::base::fault::Fault;
-use crate::base::peer::Peer;
+use crate::base::peer::{Peer, PeerCredentials};
 use crate::serve::admit::admit;
 use crate::serve::body::RequestBody;
 use crate::serve::settings::Limits;
@@ -37,7 +37,7 @@ pub trait Answers:
 #[derive(Debug)]
 pub(super) struct Edge<S> {
     pub(super) service: S,
-    pub(super) peer: Peer,
+    pub(super) peer: (Peer, Option<PeerCredentials>),
     pub(super) limits: Arc<Limits>,
 }
 
@@ -48,7 +48,11 @@ impl<S: Answers> hyper::service::Service<Request<Incoming>> for Edge<S> {
 
     fn call(&self, request: Request<Incoming>) -> EdgeFuture<S> {
         let (mut head, body) = request.into_parts();
-        head.extensions.insert(self.peer);
+        let (peer, credentials) = self.peer;
+        head.extensions.insert(peer);
+        if let Some(credentials) = credentials {
+            head.extensions.insert(credentials);
+        }
         if let Err(fault) = admit(&mut head, body.size_hint().exact(), &self.limits) {
             let mut answer = self.service.refuse(&head, fault);
             mark_refusal(fault.status, answer.headers_mut());

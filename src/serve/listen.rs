@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 
-use crate::base::peer::Peer;
+use crate::base::peer::{Peer, PeerCredentials};
 use crate::serve::settings::Listen;
 
 /// An address that cannot be listened on: somebody else has it, or it is not ours to have.
@@ -31,7 +31,7 @@ pub(super) enum Listener {
 #[derive(Debug)]
 pub(super) enum Accepted {
     Tcp(TcpStream, Peer),
-    Unix(UnixStream),
+    Unix(UnixStream, Option<PeerCredentials>),
 }
 
 /// Removes a socket's file when the listener goes.
@@ -47,10 +47,10 @@ impl Drop for SocketFile {
 
 impl Listener {
     /// Listens. Without `SO_REUSEPORT`: a port that another process holds is an error, not half of the visitors.
-    pub(super) async fn bind(listen: &Listen) -> Result<Self, BindError> {
+    pub(super) async fn bind(listen: &Listen, unix_mode: u32) -> Result<Self, BindError> {
         let listener = match listen {
             Listen::Tcp(address) => TcpListener::bind(address).await.map(Self::Tcp),
-            Listen::Unix(path) => bind_unix(path).await,
+            Listen::Unix(path) => bind_unix(path, unix_mode).await,
         };
         listener.map_err(|source| BindError { listen: listen.clone(), source })
     }
@@ -71,16 +71,22 @@ impl Listener {
                 socket.set_nodelay(true).ok();
                 Ok(Accepted::Tcp(socket, Peer::Ip(address)))
             }
-            Self::Unix(listener, _) => Ok(Accepted::Unix(listener.accept().await?.0)),
+            Self::Unix(listener, _) => {
+                let socket = listener.accept().await?.0;
+                let credentials = socket.peer_cred().ok();
+                let credentials =
+                    credentials.map(|it| PeerCredentials { uid: it.uid(), gid: it.gid(), pid: it.pid() });
+                Ok(Accepted::Unix(socket, credentials))
+            }
         }
     }
 }
 
-async fn bind_unix(path: &Path) -> io::Result<Listener> {
+async fn bind_unix(path: &Path, mode: u32) -> io::Result<Listener> {
     remove_stale(path).await?;
     let listener = UnixListener::bind(path)?;
     let file = SocketFile(path.to_owned());
-    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o660))?;
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode))?;
     Ok(Listener::Unix(listener, file))
 }
 
@@ -136,8 +142,8 @@ mod tests {
 
     #[tokio::test]
     async fn a_port_that_somebody_holds_is_an_error() {
-        let held = Listener::bind(&"127.0.0.1:0".parse().unwrap()).await.unwrap();
-        let error = Listener::bind(&held.address().unwrap()).await.unwrap_err();
+        let held = Listener::bind(&"127.0.0.1:0".parse().unwrap(), 0o660).await.unwrap();
+        let error = Listener::bind(&held.address().unwrap(), 0o660).await.unwrap_err();
         assert_eq!(error.source.kind(), io::ErrorKind::AddrInUse);
     }
 
@@ -149,14 +155,14 @@ mod tests {
         // A std listener leaves its file behind.
         drop(std::os::unix::net::UnixListener::bind(&path).unwrap());
 
-        let living = Listener::bind(&listen).await.unwrap();
+        let living = Listener::bind(&listen, 0o660).await.unwrap();
         assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o660);
-        assert_eq!(Listener::bind(&listen).await.unwrap_err().source.kind(), io::ErrorKind::AddrInUse);
+        assert_eq!(Listener::bind(&listen, 0o660).await.unwrap_err().source.kind(), io::ErrorKind::AddrInUse);
         drop(living);
         assert!(!path.exists());
 
         std::fs::write(&path, "somebody's file").unwrap();
-        assert!(Listener::bind(&listen).await.is_err());
+        assert!(Listener::bind(&listen, 0o660).await.is_err());
         assert_eq!(std::fs::read_to_string(&path).unwrap(), "somebody's file");
     }
 }

@@ -16,6 +16,8 @@ pub struct Settings {
     pub health: Option<Listen>,
     /// What a client may ask for and how slow it may be.
     pub limits: Limits,
+    /// The mode of Unix sockets: who on this machine may connect. 0660 for visitors.
+    pub unix_mode: u32,
 }
 
 /// An address to listen on.
@@ -23,7 +25,7 @@ pub struct Settings {
 pub enum Listen {
     /// `127.0.0.1:8080`, `[::1]:8080`; port 0: any free one.
     Tcp(SocketAddr),
-    /// `unix:/run/hero_proxy/http.sock`; made with mode 0660.
+    /// `unix:/run/hero_proxy/http.sock`; made with [`Settings::unix_mode`].
     Unix(PathBuf),
 }
 

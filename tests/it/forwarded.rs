@@ -133,8 +133,12 @@ async fn doors(house: &TestHouse, folder: &Path) -> Vec<Door> {
         ("[::ffff:127.0.0.1]:0", Some("127.0.0.1")),
         (&unix, None),
     ] {
-        let settings =
-            Settings { listen: vec![listen.parse().unwrap()], health: None, limits: Limits::default() };
+        let settings = Settings {
+            listen: vec![listen.parse().unwrap()],
+            health: None,
+            limits: Limits::default(),
+            unix_mode: 0o660,
+        };
         match Listeners::bind(&settings).await {
             Ok(listeners) => {
                 doors.push(Door { listen: listeners.addresses().remove(0), peer });

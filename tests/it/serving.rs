@@ -148,7 +148,7 @@ async fn a_request_carries_who_is_at_the_other_end() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("http.sock");
     let listen = vec!["127.0.0.1:0".parse().unwrap(), Listen::Unix(path.clone())];
-    let settings = Settings { listen, health: None, limits: Limits::default() };
+    let settings = Settings { listen, health: None, limits: Limits::default(), unix_mode: 0o660 };
     let listeners = Listeners::bind(&settings).await.unwrap();
     let Listen::Tcp(address) = listeners.addresses()[0] else { panic!("a TCP address") };
     let service = tower::service_fn(|request: Request<RequestBody>| async move {
@@ -222,7 +222,7 @@ async fn health_is_answered_on_its_own_listener_and_nowhere_else() {
     let echo = Echo::tcp(|seen| ok(seen.target())).await;
     let any: Listen = "127.0.0.1:0".parse().unwrap();
     let health = Some(any.clone());
-    let server = Settings { listen: vec![any], health, limits: Limits::default() };
+    let server = Settings { listen: vec![any], health, limits: Limits::default(), unix_mode: 0o660 };
     let listeners = Listeners::bind(&server).await.unwrap();
     let (Listen::Tcp(public), Some(Listen::Tcp(health))) =
         (listeners.addresses()[0].clone(), listeners.health_address())

@@ -25,7 +25,7 @@ pub(super) fn check(server: &Section<'_>, limits: &Section<'_>, report: &mut Rep
     let prefix = prefix(server, report);
     let trusted_proxies = trusted_proxies(server, report);
     let limits = serving_limits(limits, report);
-    let serve = Settings { listen: listen?, health, limits: limits? };
+    let serve = Settings { listen: listen?, health, limits: limits?, unix_mode: 0o660 };
     Some(Server { serve, public_url: public_url?, prefix: prefix?, trusted_proxies: trusted_proxies? })
 }
 

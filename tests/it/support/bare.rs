@@ -105,7 +105,8 @@ impl Bare {
     /// Forwards by these settings, under these limits.
     pub async fn limited(settings: &Settings, limits: Limits) -> Self {
         let listen = vec!["127.0.0.1:0".parse().unwrap()];
-        let listeners = Listeners::bind(&ServeSettings { listen, health: None, limits }).await.unwrap();
+        let listeners =
+            Listeners::bind(&ServeSettings { listen, health: None, limits, unix_mode: 0o660 }).await.unwrap();
         let Some(Listen::Tcp(address)) = listeners.addresses().pop() else {
             panic!("a TCP address");
         };
