@@ -11,7 +11,7 @@
 //! | 0 | [`wire`]: what crosses the hop to the app behind | always |
 //! | 1 | `base`: nouns, time, chance, secrets | `gate` or `byo` |
 //! | 2 | `session`: who is signed in; `forge`: the other server | `gate` |
-//! | 3 | `gate`: may you pass?; `forward`: carry it on; `serve`: listeners; `demo` | `gate`, `server`, `demo` |
+//! | 3 | `gate`: may you pass?; `forward`: carry it on; `serve`: listeners; `admin`: accounts at the forge; `demo` | `gate`, `server`, `admin`, `demo` |
 //! | 4 | `config`: the operator's words | `server` |
 //! | 5 | `log`: how the process tells what it does | `server` |
 //! | 6 | `app`: where things meet | `server` |
@@ -28,6 +28,8 @@ pub mod gate;
 #[cfg(feature = "gate")]
 pub mod session;
 
+#[cfg(feature = "admin")]
+pub mod admin;
 #[cfg(feature = "server")]
 pub mod app;
 #[cfg(feature = "server")]

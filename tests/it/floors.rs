@@ -7,7 +7,7 @@ const FLOORS: [&[&str]; 7] = [
     &["wire"],
     &["base"],
     &["session", "forge"],
-    &["gate", "forward", "serve", "demo"],
+    &["gate", "forward", "serve", "admin", "demo"],
     &["config"],
     &["log"],
     &["app"],
