@@ -13,7 +13,6 @@ use aws_lc_rs::digest::{SHA256, digest};
 use http::header::{self, HeaderMap, HeaderName};
 use http::request::Parts;
 use moka::sync::Cache;
-use secrecy::{ExposeSecret, SecretString};
 use tracing::warn;
 
 use crate::admin::caller::{Caller, Who};
@@ -25,6 +24,7 @@ use crate::base::account::UserId;
 use crate::base::clock::Timestamp;
 use crate::base::entropy::random_text;
 use crate::base::peer::{Peer, PeerCredentials};
+use crate::base::secret::SecretText;
 use crate::forge::admin::{AccountInfo, AccountState, Username};
 use crate::wire::name;
 
@@ -89,15 +89,15 @@ fn only(headers: &HeaderMap, name: &HeaderName) -> Option<String> {
 }
 
 /// A key that was sent along, as `Authorization: Bearer hpk_...`.
-fn bearer(headers: &HeaderMap) -> Option<SecretString> {
+fn bearer(headers: &HeaderMap) -> Option<SecretText> {
     let line = only(headers, &header::AUTHORIZATION)?;
     let (scheme, key) = line.split_once(' ')?;
-    scheme.eq_ignore_ascii_case("bearer").then(|| SecretString::from(key.trim()))
+    scheme.eq_ignore_ascii_case("bearer").then(|| SecretText::new(key.trim()))
 }
 
-fn hash_of(key: &SecretString) -> [u8; 32] {
+fn hash_of(key: &SecretText) -> [u8; 32] {
     let mut hash = [0; 32];
-    hash.copy_from_slice(digest(&SHA256, key.expose_secret().as_bytes()).as_ref());
+    hash.copy_from_slice(digest(&SHA256, key.expose().as_bytes()).as_ref());
     hash
 }
 
@@ -193,7 +193,7 @@ impl Admin {
 
     async fn program(&self, head: &Parts) -> Result<Who, Denied> {
         let key = bearer(&head.headers).ok_or(Denied::BadKey)?;
-        if !key.expose_secret().starts_with(KEY_PREFIX) {
+        if !key.expose().starts_with(KEY_PREFIX) {
             return Err(Denied::BadKey);
         }
         // The hash of 256 random bits is looked up: how long that takes says nothing about the key.
@@ -223,8 +223,8 @@ impl Admin {
     ///
     /// # Errors
     /// [`AdminError::Records`]
-    pub async fn create_key(&self, by: &Caller, name: &str) -> Result<(KeyRow, SecretString), AdminError> {
-        let key = SecretString::from(format!("{KEY_PREFIX}{}", random_text::<32>(&*self.shared.entropy)));
+    pub async fn create_key(&self, by: &Caller, name: &str) -> Result<(KeyRow, SecretText), AdminError> {
+        let key = SecretText::new(format!("{KEY_PREFIX}{}", random_text::<32>(&*self.shared.entropy)));
         let row = KeyRow {
             key_id: self.new_id('k'),
             name: name.to_owned(),

@@ -27,8 +27,11 @@ pub use row::{AuditRow, Facts, KeyRow, ListQuery, MAX_LIST, NewAudit, SortBy, St
 pub const MAX_VMS_PER_USER: u64 = 1000;
 
 /// The records' file: "hadm" in ASCII.
-const FORMAT: Format =
-    Format { application_id: 0x6861_646d, migrations: &[include_str!("records/schema_1.sql")] };
+const FORMAT: Format = Format {
+    application_id: 0x6861_646d,
+    migrations: &[include_str!("records/schema_1.sql")],
+    when_alone: None,
+};
 
 /// The records cannot answer, or cannot take anything more: locked, full, too slow, or changed by a newer program.
 #[derive(Debug, Error)]
@@ -37,7 +40,7 @@ pub struct RecordsError(#[from] Fault);
 
 impl RecordsError {
     /// What lies under it, for the log.
-    pub fn cause(&self) -> &Fault {
+    pub(crate) fn cause(&self) -> &Fault {
         &self.0
     }
 }

@@ -18,7 +18,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use moka::sync::Cache;
-use secrecy::{ExposeSecret, SecretString};
 use serde::Serialize;
 use tokio::runtime::Handle;
 use tracing::{error, info, warn};
@@ -35,7 +34,7 @@ use crate::base::activity::Activity;
 use crate::base::clock::{Clock, Timestamp};
 use crate::base::entropy::{Entropy, random_bytes};
 use crate::base::port::Answer;
-use crate::base::secret::AdminToken;
+use crate::base::secret::{AdminToken, InitialPassword};
 use crate::base::tasks::Tasks;
 use crate::forge::admin::{AccountInfo, AccountState, ForgeAdmin};
 
@@ -67,13 +66,13 @@ pub struct CreateUserOutput {
     pub forge_username: String,
     /// The password to hand over, this once. None: the account was there, and nothing was changed.
     #[serde(serialize_with = "shown_once")]
-    pub initial_password: Option<SecretString>,
+    pub initial_password: Option<InitialPassword>,
 }
 
 /// The one place where a password is written out: into the answer of whoever asked for it.
 #[expect(clippy::ref_option, reason = "serde hands over a reference to the member")]
-fn shown_once<S: serde::Serializer>(password: &Option<SecretString>, out: S) -> Result<S::Ok, S::Error> {
-    password.as_ref().map(ExposeSecret::expose_secret).serialize(out)
+fn shown_once<S: serde::Serializer>(password: &Option<InitialPassword>, out: S) -> Result<S::Ok, S::Error> {
+    password.as_ref().map(InitialPassword::expose).serialize(out)
 }
 
 impl fmt::Debug for CreateUserOutput {

@@ -9,13 +9,14 @@ use tokio::runtime::Handle;
 use tower_layer::Layer;
 use tracing::{info, warn};
 
-use crate::app::front::{Front, Stack};
+use crate::app::admin::{self, Admin, SocketService};
+use crate::app::front::{AdminPart, Front, Generation, Takes};
 use crate::app::vault::{self, VaultError};
 use crate::base::clock::{Clock, SystemClock};
 use crate::base::entropy::{Entropy, OsEntropy};
 use crate::base::seal::KeyRing;
-use crate::config::Config;
 use crate::config::change::{self, NeedsRestart};
+use crate::config::{self, Config, Place};
 use crate::forge::api::ForgeOauth;
 use crate::forge::http::BadSettings;
 use crate::forge::oauth::HttpForge;
@@ -58,6 +59,10 @@ pub enum StartError {
     /// The public URL.
     #[error(transparent)]
     Origin(#[from] UnsafeOrigin),
+    /// The admin part's records.
+    #[cfg(feature = "admin")]
+    #[error("admin.path: {0}")]
+    Records(#[source] crate::base::sqlite::OpenError),
 }
 
 /// The house: what lives as long as the process, and the stack of the moment.
@@ -66,7 +71,8 @@ pub struct House {
     config: Config,
     keeper: ForgeKeeper,
     pools: Pools<Untrailed<RequestBody>>,
-    stack: Arc<ArcSwap<Stack>>,
+    admin: Option<Admin>,
+    now: Arc<ArcSwap<Generation>>,
     forge: Arc<dyn ForgeOauth>,
     store: Arc<dyn SessionStore>,
 }
@@ -92,6 +98,7 @@ impl House {
         store: Arc<dyn SessionStore>,
         keys: KeyRing,
     ) -> Result<Self, StartError> {
+        let admin = admin::build(&config, &seams, &handle)?;
         let forge: Arc<dyn ForgeOauth> =
             Arc::new(HttpForge::new(config.forge.clone(), Arc::clone(&seams.clock))?);
         let ports = Ports {
@@ -104,13 +111,31 @@ impl House {
         };
         let keeper = ForgeKeeper::new(config.gate.clone(), ports)?;
         let pools = Pools::default();
-        let stack = Arc::new(ArcSwap::from_pointee(stack(&keeper, &pools, &config)?));
-        Ok(Self { config, keeper, pools, stack, forge, store })
+        if let Some(admin) = &admin {
+            admin::listen_to(&keeper, admin);
+        }
+        let now = Arc::new(ArcSwap::from_pointee(generation(&keeper, &pools, admin.as_ref(), &config)?));
+        Ok(Self { config, keeper, pools, admin, now, forge, store })
     }
 
-    /// The service to serve.
+    /// The service to serve at the app's addresses.
     pub fn front(&self) -> Front {
-        Front(Arc::clone(&self.stack))
+        Front { now: Arc::clone(&self.now), is_admins: false }
+    }
+
+    /// The service to serve at the admin part's own addresses.
+    pub fn admin_front(&self) -> Front {
+        Front { now: Arc::clone(&self.now), is_admins: true }
+    }
+
+    /// The service to serve at the admin part's Unix socket, if there is an admin part.
+    pub fn socket_service(&self) -> Option<SocketService> {
+        self.admin.as_ref().map(|admin| admin::socket(admin, &self.config))
+    }
+
+    /// The admin part, if there is one.
+    pub fn admin(&self) -> Option<&Admin> {
+        self.admin.as_ref()
     }
 
     /// Takes a new configuration from the next request on. No session and no connection is lost. What needs a restart
@@ -123,8 +148,9 @@ impl House {
         // What was built at the start stays as it is: a half-changed origin or client would serve nobody.
         let next = self.config.reloaded(next);
         let keeper = self.keeper.with(next.gate.clone())?;
-        self.stack.store(Arc::new(stack(&keeper, &self.pools, &next)?));
-        self.keeper = keeper;
+        let admin = self.admin.as_ref().map(|admin| admin::reloaded(admin, &next));
+        self.now.store(Arc::new(generation(&keeper, &self.pools, admin.as_ref(), &next)?));
+        (self.keeper, self.admin) = (keeper, admin);
         self.config = next;
         Ok(waiting)
     }
@@ -141,8 +167,13 @@ impl House {
     /// Dropping the future ends the looking.
     pub fn watch(&self, readiness: Readiness) -> impl Future<Output = ()> + Send + 'static {
         let (forge, store, keeper) = (Arc::clone(&self.forge), Arc::clone(&self.store), self.keeper.clone());
+        let admin = self.admin.clone();
         async move {
+            let mut is_first = true;
             loop {
+                if let Some(admin) = &admin {
+                    admin::look_after(admin, std::mem::take(&mut is_first)).await;
+                }
                 let mut well = true;
                 match forge.discover().await {
                     Ok(_) => readiness.up("forge"),
@@ -178,14 +209,42 @@ impl House {
     /// # Cancel safety
     /// Dropping the future stops the waiting, not the work.
     pub async fn drain(&self, limit: Duration) -> bool {
-        self.keeper.drain(limit).await
+        let settled = self.keeper.drain(limit).await;
+        match &self.admin {
+            Some(admin) => admin::drain(admin, limit).await && settled,
+            None => settled,
+        }
     }
 }
 
-fn stack(
+fn generation(
     keeper: &ForgeKeeper,
     pools: &Pools<Untrailed<RequestBody>>,
+    admin: Option<&Admin>,
     config: &Config,
-) -> Result<Stack, StartError> {
-    Ok(ForgeAuthLayer::new(keeper.clone()).layer(pools.forward(&config.forward)?))
+) -> Result<Generation, StartError> {
+    let app = ForgeAuthLayer::new(keeper.clone()).layer(pools.forward(&config.forward)?);
+    let stack = match admin {
+        Some(admin) => admin::stack(admin, keeper, config)?,
+        None => None,
+    };
+    let below = format!("{}/admin/", config.gate.prefix);
+    let takes = config.admin.as_ref().map(takes);
+    Ok(Generation { app, admin: stack.zip(takes).map(|(stack, takes)| AdminPart { stack, takes, below }) })
+}
+
+/// Which requests at the app's addresses are the admin part's.
+fn takes(admin: &config::Admin) -> Takes {
+    match admin.place {
+        Place::Alone => Takes::All,
+        Place::Own(_) => Takes::Nothing,
+        Place::AppsOrigin => Takes::Below,
+        Place::Host => {
+            let url = admin.public_url.origin();
+            let bare = url.split_once("://").map_or(url.as_str(), |(_, host)| host).to_owned();
+            let usual = if url.starts_with("https") { 443 } else { 80 };
+            let has_port = bare.rsplit_once(':').is_some_and(|(_, port)| port.parse::<u16>().is_ok());
+            Takes::Host([if has_port { bare.clone() } else { format!("{bare}:{usual}") }, bare])
+        }
+    }
 }

@@ -2,6 +2,8 @@
 //!
 //! ```text
 //! serve -> front -> gate -> forward
+//!               \-> gate -> admin      (at its own origin)
+//! serve ----------------> admin        (at its Unix socket)
 //! ```
 //!
 //! 1. A request sees one generation of the configuration from beginning to end: what judges it and what forwards it were
@@ -13,11 +15,19 @@ pub mod demo;
 
 pub mod sessions;
 
+#[cfg(feature = "admin")]
+pub mod admin;
+#[cfg(not(feature = "admin"))]
+#[path = "no_admin.rs"]
+pub mod admin;
+
+mod doors;
 mod front;
 mod house;
 mod run;
 mod vault;
 
+pub use doors::{Doors, Serving};
 pub use front::Front;
 pub use house::{House, Seams, StartError};
 pub use run::Process;

@@ -9,10 +9,11 @@ use tokio::runtime::{Builder, Handle, Runtime};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing::{error, info, warn};
 
+use crate::app::doors::{Doors, Serving};
 use crate::app::house::{House, Seams};
 use crate::config::{self, Config};
 use crate::log;
-use crate::serve::{Listeners, Readiness, Serve};
+use crate::serve::Readiness;
 
 /// The process before it serves: its runtime, and its ears.
 #[derive(Debug)]
@@ -71,7 +72,7 @@ impl Signals {
         })
     }
 
-    async fn next(&mut self, serve: &Serve) -> Told {
+    async fn next(&mut self, serve: &Serving) -> Told {
         tokio::select! {
             _ = self.hang_up.recv() => Told::Reload,
             _ = self.terminate.recv() => Told::End,
@@ -91,16 +92,16 @@ impl Signals {
 }
 
 async fn live(mut signals: Signals, config: Config, file: &Path) -> anyhow::Result<ExitCode> {
-    let listeners = Listeners::bind(&config.serve).await?;
+    let doors = Doors::bind(&config).await?;
     // After the last request renewals and store writes may take as long as a lease lasts.
     let (drain, back_drain) = (config.drain, config.gate.lease());
     let public_url = config.gate.public_url.clone();
     let mut house = House::build(config, Seams::default(), Handle::current())?;
     let readiness = Readiness::of(["forge", "store"]);
-    for address in listeners.addresses() {
+    for address in doors.addresses() {
         info!(address = %address, public_url = %public_url, "serving");
     }
-    let serve = listeners.serve(house.front(), readiness.clone());
+    let serve = doors.serve(&house, &readiness);
     let watch = Handle::current().spawn(house.watch(readiness));
     let counts = Handle::current().spawn(log::tell_left_out_each_minute());
     let ended = loop {

@@ -11,6 +11,11 @@ mod reload;
 mod run;
 mod say;
 mod session;
+#[cfg(feature = "admin")]
+mod user;
+#[cfg(not(feature = "admin"))]
+#[path = "no_user.rs"]
+mod user;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -54,6 +59,14 @@ enum Command {
     /// ever printed: a handle opens nothing.
     #[command(subcommand, after_help = exit::HELP)]
     Session(session::SessionCommand),
+    /// Make accounts at the forge, look at them, reset their passwords.
+    ///
+    /// Needs [admin] in the configuration. It works on the forge and the records itself, whether a hero_proxy runs or not.
+    #[command(after_help = exit::HELP)]
+    User(user::UserArgs),
+    /// Make, list and revoke API keys for programs that call the admin part.
+    #[command(after_help = exit::HELP)]
+    AdminKey(user::KeyArgs),
     /// Show it all on this machine: a forge, an app and the proxy between them.
     ///
     /// Everything listens on loopback and is gone at the end (Ctrl-C). It prints the address to open, two accounts to
@@ -84,6 +97,8 @@ pub(crate) fn main() -> ExitCode {
         Command::Check(args) => check::check(&args),
         Command::Reload(args) => reload::reload(&args),
         Command::Session(command) => session::session(&command),
+        Command::User(args) => user::user(args),
+        Command::AdminKey(args) => user::key(args),
         Command::Demo(args) => demo::demo(&args),
     };
     done.unwrap_or_else(|error| {

@@ -2,7 +2,7 @@
 
 use crate::base::secret::same;
 use crate::config::Config;
-use crate::config::check::Store;
+use crate::config::check::{Admin, Place, Store};
 use crate::config::source::SecretReference;
 
 /// A key whose change waits for the next start.
@@ -43,6 +43,13 @@ pub fn diff(old: &Config, new: &Config) -> Vec<NeedsRestart> {
         ("limits.max_target_size", limits.max_target_bytes == new_limits.max_target_bytes),
         ("limits.max_body_size", limits.max_body_bytes == new_limits.max_body_bytes),
         ("limits.drain", old.drain == new.drain),
+        ("admin", old.admin.is_some() == new.admin.is_some()),
+        ("admin.listen", same_of(old, new, |admin| &admin.place)),
+        ("admin.public_url", same_of(old, new, |admin| &admin.public_url)),
+        ("admin.token", same_of(old, new, |admin| &admin.token)),
+        ("admin.path", same_of(old, new, |admin| &admin.path)),
+        ("admin.socket", same_of(old, new, |admin| &admin.socket)),
+        ("admin.password_symbols", same_of(old, new, |admin| &admin.password_symbols)),
         ("log.level", old.log.level == new.log.level),
         ("log.format", old.log.format == new.log.format),
         ("log.access", old.log.access == new.log.access),
@@ -52,6 +59,11 @@ pub fn diff(old: &Config, new: &Config) -> Vec<NeedsRestart> {
     .filter(|(_, is_same)| !is_same)
     .map(|(key, _)| NeedsRestart(key))
     .collect()
+}
+
+/// Whether something of the admin part is the same; where there is none, old or new, there is nothing to compare.
+fn same_of<T: PartialEq>(old: &Config, new: &Config, what: impl Fn(&Admin) -> &T) -> bool {
+    old.admin.as_ref().zip(new.admin.as_ref()).is_none_or(|(old, new)| what(old) == what(new))
 }
 
 fn store(store: &Store) -> (Option<&std::path::Path>, Option<&SecretReference>) {
@@ -66,12 +78,28 @@ impl Config {
     #[must_use]
     pub fn reloaded(&self, new: Self) -> Self {
         let old = self.clone();
+        // What there is, an app, an admin part, or both, was decided at the start.
+        let is_alone = |config: &Self| config.admin.as_ref().is_some_and(|admin| admin.place == Place::Alone);
+        if is_alone(&old) != is_alone(&new) {
+            return old;
+        }
+        let admin = match (old.admin, &new.admin) {
+            (Some(old), Some(new)) => Some(Admin {
+                allow: new.allow.clone(),
+                placeholder_domain: new.placeholder_domain.clone(),
+                calls_per_minute: new.calls_per_minute,
+                unused_after: new.unused_after,
+                ..old
+            }),
+            (old, _) => old,
+        };
         let mut next = Self {
             forge: old.forge,
             serve: old.serve,
             store: old.store,
             log: old.log,
             drain: old.drain,
+            admin,
             ..new
         };
         next.gate.public_url = old.gate.public_url;

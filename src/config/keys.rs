@@ -12,6 +12,8 @@ pub struct Part {
     pub name: &'static str,
     /// Whether it is written `[[name]]`, once per thing.
     pub repeated: bool,
+    /// Whether the section switches something on: absent, none of its keys counts. It stands as a comment in the example.
+    pub optional: bool,
     /// What it is about.
     pub doc: &'static str,
     /// Its keys, in the order of the example.

@@ -23,7 +23,7 @@ use std::time::Duration;
 
 use thiserror::Error;
 
-pub use check::{Checked, KeyPlan, Route, Store, key_plan};
+pub use check::{Admin, Checked, KeyPlan, MayCall, Place, Route, Store, key_plan};
 pub use complaint::Complaint;
 pub use source::{SecretError, SecretReference, Source};
 
@@ -50,6 +50,8 @@ pub struct Config {
     pub routes: Vec<Route>,
     /// Where sessions are kept.
     pub store: Store,
+    /// The operator's part, if there is one.
+    pub admin: Option<Admin>,
     /// How to log.
     pub log: log::LogSettings,
     /// How long requests under way may take to end after SIGTERM.

@@ -21,7 +21,7 @@ type Value<'d> = Spanned<DeValue<'d>>;
 const MAX_WORD_BYTES: usize = 64;
 
 /// What stands for a section that the key table does not know; nobody asks for one.
-const NO_PART: &Part = &Part { name: "", repeated: false, doc: "", keys: &[] };
+const NO_PART: &Part = &Part { name: "", repeated: false, optional: false, doc: "", keys: &[] };
 
 /// All sections of the file, `[[routes]]` several times.
 #[derive(Debug)]
@@ -125,9 +125,6 @@ fn dotted(path: &str, key: &str) -> String {
 fn about_stranger(word: &str, path: &str, near: &[String]) -> (String, String) {
     let elsewhere = keys::PARTS.iter().find(|part| part.key(word).is_some());
     match (path.is_empty(), near.is_empty(), elsewhere) {
-        (true, _, _) if word == "admin" => {
-            ("[admin] is not built in this version".to_owned(), "remove the section".to_owned())
-        }
         (true, true, None) => {
             ("no such section".to_owned(), "remove it, or look the name up in proxy.example.toml".to_owned())
         }

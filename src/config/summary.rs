@@ -5,7 +5,7 @@ use std::fmt;
 use serde::Serialize;
 
 use crate::base::account::Group;
-use crate::config::check::{Route, Store};
+use crate::config::check::{Admin, MayCall, Place, Route, Store};
 use crate::config::{Config, forward, gate};
 use crate::forge::scope;
 
@@ -34,6 +34,25 @@ pub struct Summary {
     pub store: String,
     /// The routes in the order of the file.
     pub routes: Vec<RouteSummary>,
+    /// The admin part, if there is one.
+    pub admin: Option<AdminSummary>,
+}
+
+/// The meaning of `[admin]`.
+#[derive(Clone, Debug, Serialize)]
+pub struct AdminSummary {
+    /// How requests find it.
+    pub found: String,
+    /// What an operator's browser sees.
+    pub public_url: String,
+    /// What must be registered at the forge for it.
+    pub redirect_uri: String,
+    /// Which persons may call.
+    pub may_call: String,
+    /// Which programs may.
+    pub programs: String,
+    /// Where the records are.
+    pub records: String,
 }
 
 /// The meaning of a route.
@@ -67,6 +86,7 @@ impl Summary {
             forge_token_pass_through: config.gate.forge_token_pass_through,
             store: store(&config.store),
             routes: config.routes.iter().map(|route| route_summary(route, &config.gate.allow)).collect(),
+            admin: config.admin.as_ref().map(|admin| admin_summary(admin, &config.gate.prefix)),
         }
     }
 }
@@ -102,7 +122,38 @@ impl fmt::Display for Summary {
             writeln!(f, "  token:    {}", route.forge_token)?;
             writeln!(f, "  groups:   {}", route.groups)?;
         }
+        if let Some(admin) = &self.admin {
+            writeln!(f, "\nAdmin part      {} ({})", admin.public_url, admin.found)?;
+            writeln!(f, "  redirect URI: {} (register this, too)", admin.redirect_uri)?;
+            writeln!(f, "  persons:      {}", admin.may_call)?;
+            writeln!(f, "  programs:     {}", admin.programs)?;
+            writeln!(f, "  records:      {}", admin.records)?;
+        }
         Ok(())
+    }
+}
+
+fn admin_summary(admin: &Admin, prefix: &str) -> AdminSummary {
+    let public_url = admin.public_url.origin();
+    let found = match &admin.place {
+        Place::Alone => "there is nothing else here".to_owned(),
+        Place::Own(listen) => listen.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "),
+        Place::Host => "at the app's addresses, by its host".to_owned(),
+        Place::AppsOrigin => format!("at the app's origin, below {prefix}/admin/"),
+    };
+    let persons = admin.allow.iter().map(|rule| match rule {
+        MayCall::SiteAdmin => "site admins of the forge".to_owned(),
+        MayCall::User(name) => format!("user {name}"),
+        MayCall::UserId(id) => format!("user number {id}"),
+    });
+    let socket = admin.socket.as_ref().map(|socket| format!(", whoever may connect to {socket}"));
+    AdminSummary {
+        found,
+        redirect_uri: format!("{public_url}{prefix}/auth/callback"),
+        public_url,
+        may_call: persons.collect::<Vec<_>>().join(", "),
+        programs: format!("API keys{}", socket.unwrap_or_default()),
+        records: admin.path.display().to_string(),
     }
 }
 

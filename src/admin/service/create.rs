@@ -1,6 +1,5 @@
 //! Making an account: reserve, ask the forge, write down.
 
-use secrecy::SecretString;
 use tracing::warn;
 
 use super::{Admin, BEGUN, CreateUserOutput, Late, facts, tell};
@@ -8,7 +7,7 @@ use crate::admin::caller::Caller;
 use crate::admin::error::AdminError;
 use crate::admin::records::{Facts, Reserved};
 use crate::base::account::UserId;
-use crate::base::secret::AdminToken;
+use crate::base::secret::{AdminToken, InitialPassword};
 use crate::forge::admin::{AdminError as ForgeRefusal, NewUser};
 
 const ACTION: &str = "create_user";
@@ -57,9 +56,8 @@ impl Admin {
         };
         match self.shared.forge.create_user(&token, new).await {
             Ok(made) => {
-                let password = made.initial_password.map(|password| SecretString::from(password.expose()));
                 let found = self.account(&token, &made.user_id, &made.forge_username, new).await?;
-                self.settle(by, user_id, found, password, if_made).await
+                self.settle(by, user_id, found, made.initial_password, if_made).await
             }
             Err(ForgeRefusal::PasswordLost(info)) => {
                 let found = facts(&info).ok_or(AdminError::ForgeUnavailable)?;
@@ -114,7 +112,7 @@ impl Admin {
         by: &Caller,
         user_id: String,
         found: Facts,
-        initial_password: Option<SecretString>,
+        initial_password: Option<InitialPassword>,
         outcome: impl Fn(bool) -> &'static str,
     ) -> Result<CreateUserOutput, AdminError> {
         let made = initial_password.is_some();

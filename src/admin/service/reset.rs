@@ -1,7 +1,5 @@
 //! A new first password for somebody who has lost theirs.
 
-use secrecy::SecretString;
-
 use super::{Admin, BEGUN, CreateUserOutput, Late, tell};
 use crate::admin::caller::Caller;
 use crate::admin::error::AdminError;
@@ -45,8 +43,7 @@ impl Admin {
                 if let Err(failed) = self.shared.records.handed_over(user_id.clone(), line.clone()).await {
                     self.keep(Late::HandedOver { user_id: user_id.clone(), line }, &failed);
                 }
-                let initial_password =
-                    made.initial_password.map(|password| SecretString::from(password.expose()));
+                let initial_password = made.initial_password;
                 Ok(CreateUserOutput { user_id, forge_username: made.forge_username, initial_password })
             }
             Err(refused) => {

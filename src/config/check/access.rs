@@ -61,13 +61,13 @@ fn visitor(text: &Located<String>, report: &mut Report<'_>) -> Option<Allow> {
 }
 
 /// A name as the forge allows it: letters, digits, `-`, `_`, `.`; never empty.
-fn name_of(text: &str) -> Option<String> {
+pub(super) fn name_of(text: &str) -> Option<String> {
     let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
     (!text.is_empty() && text.chars().all(fits)).then(|| text.to_owned())
 }
 
 /// A positive number in its only spelling.
-fn id_of(text: &str) -> Option<String> {
+pub(super) fn id_of(text: &str) -> Option<String> {
     text.parse::<u64>().ok().filter(|id| *id > 0 && id.to_string() == text).map(|_| text.to_owned())
 }
 

@@ -3,6 +3,7 @@
 
 mod access;
 mod address;
+mod admin;
 mod features;
 mod forge;
 mod hero_proc;
@@ -13,6 +14,7 @@ mod session;
 
 use toml::de::DeTable;
 
+pub use admin::{Admin, MayCall, Place};
 pub use routes::Route;
 pub use session::{KeyPlan, Store, key_plan};
 
@@ -63,10 +65,18 @@ fn config(sections: &Sections<'_>, source: &Source, report: &mut Report<'_>) -> 
     let hero_proc = hero_proc::check(&sections.one("hero_proc"), source, report);
     let source = &hero_proc.map_or_else(|| source.clone(), |settings| source.with_hero_proc(settings));
     let limits = sections.one("limits");
-    let server = server::check(&sections.one("server"), &limits, report);
+    let words = admin::read(sections, source, report);
+    let instead = words.as_ref().and_then(admin::Words::instead);
+    let server = server::check(&sections.one("server"), &limits, instead, report);
     let forge = forge::check(&sections.one("forge"), source, report);
     let features = features::check(&sections.one("features"), report);
-    let allow = access::allow_list(&sections.one("access"), "allow", report);
+    let access = sections.one("access");
+    // Alone, the admin part has a list of its own.
+    let allow = if instead.is_some() && !access.has("allow") {
+        Some(Vec::new())
+    } else {
+        access::allow_list(&access, "allow", report)
+    };
     let session = session::check(&sections.one("session"), source, report);
     let prefix = server.as_ref().map(|server| server.prefix.as_str());
     let routes = routes::check(sections, prefix, source, report);
@@ -79,6 +89,12 @@ fn config(sections: &Sections<'_>, source: &Source, report: &mut Report<'_>) -> 
         let spot = sections.one("server").spot("public_url");
         report.error(&spot, "the forge has this address too", "give each an address of its own");
     }
+    let is_alone = words.as_ref().is_some_and(|words| words.alone);
+    let admin = match words {
+        Some(words) => Some(admin::place(words, &server, &forge.settings.url, sections, report)?),
+        None => None,
+    };
+    let rules = if is_alone { admin::routes(&server.prefix) } else { routes::rules(&routes) };
     routes::warn_of_wide_tokens(sections, &routes, &allow, report);
     warn_of_idle_flag(sections, features.forge_token_pass_through, &routes, report);
     Some(Config {
@@ -90,7 +106,7 @@ fn config(sections: &Sections<'_>, source: &Source, report: &mut Report<'_>) -> 
             scopes: forge.scopes,
             forge_token_pass_through: features.forge_token_pass_through,
             allow,
-            routes: routes::rules(&routes),
+            routes: rules,
             session,
             min_ttl: waits.token_min_ttl,
             wait: waits.wait,
@@ -105,6 +121,7 @@ fn config(sections: &Sections<'_>, source: &Source, report: &mut Report<'_>) -> 
         serve: server.serve,
         routes,
         store,
+        admin,
         log: log?,
         drain: waits.drain,
     })

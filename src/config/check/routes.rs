@@ -59,7 +59,7 @@ pub(super) fn check(
             upstream,
         }));
     }
-    if routes.is_empty() {
+    if routes.is_empty() && sections.each("admin").next().is_none() {
         let fix = "add [[routes]] with path = \"/\" and upstream = \"http://127.0.0.1:9000\"";
         report.missing(&sections.end("routes"), "no route: there is nothing behind this proxy", fix);
     }

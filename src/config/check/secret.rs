@@ -67,6 +67,28 @@ pub(super) fn client_secret(
     }
 }
 
+/// Looks whether the admin token is where it is said to be, and any good. It is read anew for each call.
+pub(super) fn admin_token(
+    words: &Located<SecretWords>,
+    source: &Source,
+    report: &mut Report<'_>,
+) -> Option<SecretReference> {
+    let reference = reference(words, source, report)?;
+    match reference.read() {
+        Ok(secret) if is_guessable(secret.expose()) => {
+            let fix = "put a personal token of a site admin there, with the scopes write:admin and read:user";
+            report.error(&words.spot, "this token is short or a sample", fix);
+            None
+        }
+        Ok(_) => Some(reference),
+        Err(error) => {
+            let (what, fix) = source::about_secret(&error);
+            report.error(&words.spot, what, fix);
+            None
+        }
+    }
+}
+
 fn is_guessable(secret: &str) -> bool {
     let lower = secret.to_ascii_lowercase();
     let mut different: Vec<char> = secret.chars().collect();

@@ -18,15 +18,42 @@ pub(super) struct Server {
 }
 
 /// Reads `[server]` and its limits.
-pub(super) fn check(server: &Section<'_>, limits: &Section<'_>, report: &mut Report<'_>) -> Option<Server> {
-    let listen = listen(server, report);
+///
+/// `instead`: the public URL and the addresses of `[admin]` where there is nothing else.
+pub(super) fn check(
+    server: &Section<'_>,
+    limits: &Section<'_>,
+    instead: Option<(Option<&WebUrl>, Option<&[Listen]>)>,
+    report: &mut Report<'_>,
+) -> Option<Server> {
+    let listen = match instead {
+        Some((_, Some(own))) => {
+            not_used(server, "listen", report);
+            Some(own.to_vec())
+        }
+        Some((_, None)) | None => listen(server, report),
+    };
     let health = health(server, listen.as_deref().unwrap_or_default(), report);
-    let public_url = public_url(server, report);
+    let public_url = match instead {
+        Some((own, _)) => {
+            not_used(server, "public_url", report);
+            own.cloned()
+        }
+        None => public_url(server, report),
+    };
     let prefix = prefix(server, report);
     let trusted_proxies = trusted_proxies(server, report);
     let limits = serving_limits(limits, report);
     let serve = Settings { listen: listen?, health, limits: limits?, unix_mode: 0o660 };
     Some(Server { serve, public_url: public_url?, prefix: prefix?, trusted_proxies: trusted_proxies? })
+}
+
+/// There are no routes, and `[admin]` says it for itself.
+fn not_used(server: &Section<'_>, name: &'static str, report: &mut Report<'_>) {
+    if server.has(name) {
+        let what = "not used: there are no routes, and [admin] has its own";
+        report.warn(&server.spot(name), what, "remove it");
+    }
 }
 
 fn serving_limits(limits: &Section<'_>, report: &mut Report<'_>) -> Option<Limits> {
@@ -52,7 +79,7 @@ fn serving_limits(limits: &Section<'_>, report: &mut Report<'_>) -> Option<Limit
     })
 }
 
-fn listen(server: &Section<'_>, report: &mut Report<'_>) -> Option<Vec<Listen>> {
+pub(super) fn listen(server: &Section<'_>, report: &mut Report<'_>) -> Option<Vec<Listen>> {
     let texts = server.texts("listen", report)?;
     if texts.is_empty() {
         report.error(
@@ -107,7 +134,7 @@ fn address_to_listen_on(text: &Located<String>, report: &mut Report<'_>) -> Opti
     listen
 }
 
-fn is_any_port(listen: &Listen) -> bool {
+pub(super) fn is_any_port(listen: &Listen) -> bool {
     matches!(listen, Listen::Tcp(address) if address.port() == 0)
 }
 
@@ -115,7 +142,7 @@ fn is_public(listen: &Listen) -> bool {
     matches!(listen, Listen::Tcp(address) if !address.ip().to_canonical().is_loopback())
 }
 
-fn public_url(server: &Section<'_>, report: &mut Report<'_>) -> Option<WebUrl> {
+pub(super) fn public_url(server: &Section<'_>, report: &mut Report<'_>) -> Option<WebUrl> {
     let text = server.text("public_url", report)?;
     let url = address::origin(&text, report)?;
     if address::is_plaintext_beyond_loopback(&url) {

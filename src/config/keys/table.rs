@@ -23,6 +23,7 @@ pub const PARTS: &[Part] = &[
     Part {
         name: "server",
         repeated: false,
+        optional: false,
         doc: "Where visitors come in.",
         keys: &[
             key("listen", Texts, Is("[\"127.0.0.1:8080\"]"), Restart,
@@ -40,6 +41,7 @@ pub const PARTS: &[Part] = &[
     Part {
         name: "forge",
         repeated: false,
+        optional: false,
         doc: "The forge that visitors sign in at.",
         keys: &[
             key("url", Text, Refused, Restart,
@@ -63,6 +65,7 @@ pub const PARTS: &[Part] = &[
     Part {
         name: "features",
         repeated: false,
+        optional: false,
         doc: "What is switched on.",
         keys: &[
             key("forge_token_pass_through", Flag, Is("false"), Live,
@@ -78,6 +81,7 @@ pub const PARTS: &[Part] = &[
     Part {
         name: "access",
         repeated: false,
+        optional: false,
         doc: "Who may pass.",
         keys: &[
             key("allow", Texts, Refused, Live,
@@ -87,6 +91,7 @@ pub const PARTS: &[Part] = &[
     Part {
         name: "session",
         repeated: false,
+        optional: false,
         doc: "How long visitors stay signed in, and where that is kept.",
         keys: &[
             key("store", Choice(&["sqlite", "memory"]), Is("\"sqlite\""), Restart,
@@ -106,6 +111,7 @@ pub const PARTS: &[Part] = &[
     Part {
         name: "routes",
         repeated: true,
+        optional: false,
         doc: "What lies behind, one section per route. The longest prefix wins, on segment borders; path and Host are passed on as they came.",
         keys: &[
             key("path", Text, Refused, Live,
@@ -133,6 +139,7 @@ pub const PARTS: &[Part] = &[
     Part {
         name: "limits",
         repeated: false,
+        optional: false,
         doc: "Sizes, counts and times. Nothing is unbounded.",
         keys: &[
             key("max_connections", Count(1, 1_000_000), Is("10000"), Restart,
@@ -170,6 +177,7 @@ pub const PARTS: &[Part] = &[
     Part {
         name: "hero_proc",
         repeated: false,
+        optional: false,
         doc: "The platform's place of secrets, for those that are written { hero_proc = \"context/KEY\" }. Nobody is asked if there are none.",
         keys: &[
             key("socket", Text, Is("\"/run/hero_proc/rpc.sock\""), Live,
@@ -189,8 +197,39 @@ pub const PARTS: &[Part] = &[
         ],
     },
     Part {
+        name: "admin",
+        repeated: false,
+        optional: true,
+        doc: "The operator's part: accounts at the forge. Absent: off. Without [[routes]] it runs alone, which is best, since it holds an admin token.",
+        keys: &[
+            key("listen", Texts, Means("it is served at [server] listen, by the host of its public_url"), Restart,
+                "Addresses of its own to listen on, as in [server]."),
+            key("public_url", Text, Refused, Restart,
+                "What an operator's browser sees: an origin of its own, with its own callback registered at the forge."),
+            key("allow", Texts, Refused, Live,
+                "Which persons may call: \"site-admin\" (of the forge, at that moment), \"user:root1\", \"user-id:1\"."),
+            key("token", Secret, Refused, Restart,
+                "A personal token of a site admin of the forge, with the scopes write:admin and read:user: { file = \"...\" } (mode 0600) or { credential = \"...\" } (systemd). Its content is read anew for each call."),
+            key("path", Text, Is("\"hero_admin.db\""), Restart,
+                "The records: users, VMs, the audit trail, hashed API keys; made at first start, mode 0600. Worth a backup."),
+            key("socket", Text, Means("no socket"), Restart,
+                "A Unix socket for programs, \"unix:/run/hero_proxy/admin.sock\", mode 0600: who may connect may do everything."),
+            key("allow_same_origin", Flag, Is("false"), Restart,
+                "Whether it may share the app's origin. Then a script of the app's can act with an admin's session."),
+            key("placeholder_domain", Text, Is("\"nomail.demo.ourworld.tf\""), Live,
+                "Where the e-mail addresses lie of those who have none; mail to it should go nowhere."),
+            key("password_symbols", Flag, Is("false"), Restart,
+                "Whether first passwords have symbols in them, for a forge that asks for some."),
+            key("calls_per_minute", Count(1, 100_000), Is("120"), Live,
+                "Calls that one caller may make in a minute: 429 beyond."),
+            key("unused_after", Duration(HOUR, 365 * DAY), Is("\"7d\""), Live,
+                "After how long a first password that nobody used makes its account show as unused."),
+        ],
+    },
+    Part {
         name: "log",
         repeated: false,
+        optional: false,
         doc: "What is told, and where. Never tokens, cookies, query strings or e-mail addresses.",
         keys: &[
             key("level", Choice(&["error", "warn", "info", "debug", "trace"]), Is("\"info\""), Restart,

@@ -432,14 +432,6 @@ fn a_bad_session_key_an_open_store_and_a_bad_ca_file_are_refused() {
 }
 
 #[test]
-fn what_is_not_built_yet_is_named() {
-    expect(
-        &and("[admin]\nlisten = \"127.0.0.1:8081\"\n"),
-        &[("15:2 admin: [admin] is not built in this version", "")],
-    );
-}
-
-#[test]
 fn what_is_dangerous_and_allowed_is_warned_about() {
     expect(
         &with("org:acme", "any-user").replace("9000\"", "9000\"\nforge_token = true"),

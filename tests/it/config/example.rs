@@ -18,15 +18,26 @@ fn whole_example() -> String {
         let name = line.strip_prefix("# ").and_then(|line| line.split_once(" = ")).map(|(name, _)| name);
         name.is_some_and(|name| PARTS.iter().any(|part| part.key(name).is_some()))
     };
-    let on = lines.iter().map(|line| if is_key(line) { line.trim_start_matches("# ") } else { line });
-    on.collect::<Vec<_>>().join("\n")
+    // What switches something on as a whole stays off: it has a test of its own.
+    let mut is_optional = false;
+    let mut on = Vec::new();
+    for line in &lines {
+        match line.strip_prefix("# [") {
+            Some(_) => is_optional = true,
+            None if line.starts_with('[') => is_optional = false,
+            None => {}
+        }
+        on.push(if is_key(line) && !is_optional { line.trim_start_matches("# ") } else { line });
+    }
+    on.join("\n")
 }
 
 /// The lines of a section, without its head, up to the next one.
 fn section(text: &str, part: &Part) -> Vec<String> {
     let head = if part.repeated { format!("[[{}]]", part.name) } else { format!("[{}]", part.name) };
+    let head = if part.optional { format!("# {head}") } else { head };
     let lines = text.lines().skip_while(|line| *line != head).skip(1);
-    lines.take_while(|line| !line.starts_with('[')).map(str::to_owned).collect()
+    lines.take_while(|line| !line.starts_with('[') && !line.starts_with("# [")).map(str::to_owned).collect()
 }
 
 /// What stands above a key's line, as one text.
@@ -58,7 +69,8 @@ fn the_example_shows_every_key_with_its_meaning_and_its_default() {
             };
             let restart = if key.reload == Reload::Restart { " Restart." } else { "" };
             assert_eq!(comment, format!("{} {tail}{restart}", key.doc), "{}.{}", part.name, key.name);
-            assert_eq!(line.starts_with('#'), is_off, "{line}");
+            assert_eq!(line.starts_with('#'), is_off || part.optional, "{line}");
+            let line = if part.optional { line.trim_start_matches("# ").to_owned() } else { line };
             if let (Absent::Is(default), true) = (key.absent, key.name != "forge_token") {
                 assert_eq!(line, format!("{} = {default}", key.name));
             }
@@ -83,6 +95,24 @@ fn the_example_and_the_presets_load_without_complaints() {
     }
     let presets = fs::read_dir(project_file("config")).unwrap().count();
     assert_eq!(presets, 3, "each preset is loaded here");
+}
+
+#[test]
+fn the_examples_optional_section_is_good_when_it_is_switched_on() {
+    let text = example();
+    let (before, rest) = text.split_once("# [admin]\n").unwrap();
+    let (section, after) = rest.split_at(rest.find("\n[").unwrap());
+    let is_key = |line: &&str| {
+        line.strip_prefix("# ").is_some_and(|line| line.contains(" = ") && !line.contains(". "))
+    };
+    let on: Vec<&str> = section.lines().filter(is_key).map(|line| line.trim_start_matches("# ")).collect();
+    let desk = Desk::new();
+    let folder = desk.path("");
+    let lines = on.join("\n").replace("/run/hero_proxy/", &format!("{}/", folder.display()));
+    desk.put("secrets/forge_admin_token", "0123456789abcdef0123456789abcdef01234567", 0o600);
+    let checked = desk.check(&format!("{before}[admin]\n{lines}\n{after}"));
+    assert!(checked.config.is_some() && checked.complaints.is_empty(), "{:#?}", checked.complaints);
+    assert_eq!(on.len(), PARTS.iter().find(|part| part.optional).unwrap().keys.len());
 }
 
 #[test]

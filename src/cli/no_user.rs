@@ -1,0 +1,23 @@
+//! `hero_proxy user` and `admin-key` in a build without the admin part: they say so.
+
+use std::process::ExitCode;
+
+use clap::Args;
+
+#[derive(Args, Debug)]
+#[command(trailing_var_arg = true, disable_help_flag = true)]
+pub(crate) struct UserArgs {
+    #[arg(hide = true, allow_hyphen_values = true)]
+    rest: Vec<String>,
+}
+
+pub(crate) type KeyArgs = UserArgs;
+
+pub(crate) fn user(args: UserArgs) -> anyhow::Result<ExitCode> {
+    drop(args.rest);
+    anyhow::bail!("this program was built without the admin part; build it with the feature `admin`")
+}
+
+pub(crate) fn key(args: KeyArgs) -> anyhow::Result<ExitCode> {
+    user(args)
+}
