@@ -57,7 +57,12 @@ impl AdminService {
         B: Body<Data = Bytes> + Send,
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
-        let (head, body) = request.into_parts();
+        let (mut head, body) = request.into_parts();
+        if self.door == Door::Socket {
+            // Behind the gate the gate has chosen it.
+            let id = HeaderValue::try_from(self.admin.new_id('r'));
+            head.headers.insert(name::REQUEST_ID, id.unwrap_or(HeaderValue::from_static("-")));
+        }
         let answer = match head.uri.path().strip_prefix(&*self.prefix) {
             Some("/admin/rpc") => self.rpc(&head, body).await,
             _ => Err(refused(StatusCode::NOT_FOUND, "admin_no_such_page", "there is nothing here")),

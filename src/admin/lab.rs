@@ -105,11 +105,9 @@ impl Accounts {
         self.people.lock().unwrap().iter().find(|person| wanted(person)).cloned()
     }
 
-    fn password(&self) -> Option<InitialPassword> {
-        Some(InitialPassword::new(format!(
-            "canary-password-{:016}",
-            self.next.fetch_add(1, Ordering::SeqCst)
-        )))
+    fn password(&self) -> InitialPassword {
+        let number = self.next.fetch_add(1, Ordering::SeqCst);
+        InitialPassword::new(format!("canary-password-{number:016}"))
     }
 }
 
@@ -160,7 +158,7 @@ impl ForgeAdmin for Accounts {
                 other => other?,
             }
             let (user_id, forge_username) = (made.id, made.login);
-            Ok(CreateUserOutput { user_id, forge_username, initial_password: self.password() })
+            Ok(CreateUserOutput { user_id, forge_username, initial_password: Some(self.password()) })
         })
     }
 
@@ -177,7 +175,7 @@ impl ForgeAdmin for Accounts {
                 return Err(AdminError::SiteAdmin);
             }
             let (user_id, forge_username) = (there.id, there.login);
-            Ok(CreateUserOutput { user_id, forge_username, initial_password: self.password() })
+            Ok(CreateUserOutput { user_id, forge_username, initial_password: Some(self.password()) })
         })
     }
 

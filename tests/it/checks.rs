@@ -22,6 +22,7 @@ const DUE: &str = "
     K1 K2 K4 K5 K7
     X1 X2 X5 X6
     V1 V2 V4
+    A1 A2 A3 A4 A5 A6 A7 A8 A9 A10 A12 A13 A14 A17 A19
 ";
 
 /// All checks there are: letter and highest number.

@@ -1,5 +1,6 @@
 //! The operator's words: what is refused and how that is told, what is accepted and what it means.
 
+mod admin;
 mod bad;
 mod command;
 mod example;

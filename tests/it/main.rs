@@ -23,6 +23,7 @@
 mod support;
 
 mod access;
+mod admin;
 mod answers;
 mod browser;
 mod checks;

@@ -359,7 +359,8 @@ async fn a_form_is_good_for_whom_it_was_made_and_not_for_ever() {
     let token = lab.admin.form_token(&by("root1"));
     assert!(lab.admin.is_form_token(&by("root1"), &token));
     assert!(!lab.admin.is_form_token(&by("root2"), &token));
-    for wrong in ["", ".", "x.y", &token[1..], &format!("{token}x"), &token.replacen('1', "2", 1)] {
+    for wrong in ["", ".", "x.y", token.get(1..).unwrap(), &format!("{token}x"), &token.replacen('1', "2", 1)]
+    {
         assert!(!lab.admin.is_form_token(&by("root1"), wrong), "{wrong}");
     }
     lab.clock.advance(Duration::from_hours(8));

@@ -22,14 +22,18 @@ fn whole_example() -> String {
     let mut is_optional = false;
     let mut on = Vec::new();
     for line in &lines {
-        match line.strip_prefix("# [") {
-            Some(_) => is_optional = true,
-            None if line.starts_with('[') => is_optional = false,
-            None => {}
+        if is_head(line) {
+            is_optional = line.starts_with('#');
         }
         on.push(if is_key(line) && !is_optional { line.trim_start_matches("# ") } else { line });
     }
     on.join("\n")
+}
+
+/// Whether a section begins here, be it switched off.
+fn is_head(line: &str) -> bool {
+    let name = line.trim_start_matches("# ").trim_matches(['[', ']']);
+    line.ends_with(']') && line.contains(&format!("[{name}]")) && PARTS.iter().any(|part| part.name == name)
 }
 
 /// The lines of a section, without its head, up to the next one.
@@ -37,7 +41,7 @@ fn section(text: &str, part: &Part) -> Vec<String> {
     let head = if part.repeated { format!("[[{}]]", part.name) } else { format!("[{}]", part.name) };
     let head = if part.optional { format!("# {head}") } else { head };
     let lines = text.lines().skip_while(|line| *line != head).skip(1);
-    lines.take_while(|line| !line.starts_with('[') && !line.starts_with("# [")).map(str::to_owned).collect()
+    lines.take_while(|line| !is_head(line)).map(str::to_owned).collect()
 }
 
 /// What stands above a key's line, as one text.
@@ -102,8 +106,10 @@ fn the_examples_optional_section_is_good_when_it_is_switched_on() {
     let text = example();
     let (before, rest) = text.split_once("# [admin]\n").unwrap();
     let (section, after) = rest.split_at(rest.find("\n[").unwrap());
+    let part = PARTS.iter().find(|part| part.optional).unwrap();
     let is_key = |line: &&str| {
-        line.strip_prefix("# ").is_some_and(|line| line.contains(" = ") && !line.contains(". "))
+        let name = line.strip_prefix("# ").and_then(|line| line.split_once(" = ")).map(|(name, _)| name);
+        name.is_some_and(|name| part.key(name).is_some())
     };
     let on: Vec<&str> = section.lines().filter(is_key).map(|line| line.trim_start_matches("# ")).collect();
     let desk = Desk::new();
@@ -112,7 +118,7 @@ fn the_examples_optional_section_is_good_when_it_is_switched_on() {
     desk.put("secrets/forge_admin_token", "0123456789abcdef0123456789abcdef01234567", 0o600);
     let checked = desk.check(&format!("{before}[admin]\n{lines}\n{after}"));
     assert!(checked.config.is_some() && checked.complaints.is_empty(), "{:#?}", checked.complaints);
-    assert_eq!(on.len(), PARTS.iter().find(|part| part.optional).unwrap().keys.len());
+    assert_eq!(on.len(), part.keys.len());
 }
 
 #[test]

@@ -56,6 +56,16 @@ const CHANGES: &[(&str, &str)] = &[
     ("limits.wait", "wait = \"9s\""),
     ("limits.token_min_ttl", "token_min_ttl = \"9s\""),
     ("limits.drain", "drain = \"9s\""),
+    ("admin.listen", "listen = [\"127.0.0.1:8081\"]"),
+    ("admin.public_url", "public_url = \"https://admin2.example.org\""),
+    ("admin.allow", "allow = [\"user:root1\"]"),
+    ("admin.token", "token = { file = \"other_token\" }"),
+    ("admin.path", "path = \"other_admin.db\""),
+    ("admin.socket", "socket = \"unix:/run/admin.sock\""),
+    ("admin.placeholder_domain", "placeholder_domain = \"nomail.example.org\""),
+    ("admin.password_symbols", "password_symbols = true"),
+    ("admin.calls_per_minute", "calls_per_minute = 9"),
+    ("admin.unused_after", "unused_after = \"9d\""),
     ("log.level", "level = \"debug\""),
     ("log.format", "format = \"json\""),
     ("log.access", "access = \"off\""),
@@ -68,6 +78,7 @@ const ALONE_WITHOUT_EFFECT: &[&str] = &[
     "forge.allow_plaintext",
     "routes.allow_plaintext",
     "routes.ca",
+    "admin.allow_same_origin",
     "hero_proc.socket",
     "hero_proc.uid",
     "hero_proc.timeout",
@@ -77,12 +88,16 @@ const ALONE_WITHOUT_EFFECT: &[&str] = &[
     "hero_proc.value",
 ];
 
+/// The optional section, as it is before a change.
+const ADMIN: &str = "[admin]\npublic_url = \"https://admin.example.org\"\nallow = [\"site-admin\"]\n\
+                     token = { file = \"admin_token\" }\n";
+
 /// [`SMALL`] with one key changed.
 fn changed(key: &str, line: &str) -> String {
     let (part, name) = key.split_once('.').unwrap();
     let head = if part == "routes" { "[[routes]]".to_owned() } else { format!("[{part}]") };
     let old = format!("{name} = ");
-    let whole = format!("{SMALL}[features]\n[session]\n[limits]\n[log]\n");
+    let whole = format!("{SMALL}[features]\n[session]\n[limits]\n[log]\n{ADMIN}");
     let mut lines: Vec<&str> = Vec::new();
     let mut inside = false;
     for word in whole.lines() {
@@ -102,6 +117,9 @@ fn changed(key: &str, line: &str) -> String {
 fn desk() -> Desk {
     let desk = Desk::new();
     desk.put("other_secret", &CLIENT_SECRET.replace("gto_q", "gto_z"), 0o600);
+    for token in ["admin_token", "other_token"] {
+        desk.put(token, CLIENT_SECRET, 0o600);
+    }
     desk.put_ca("ca.pem");
     desk
 }
@@ -110,7 +128,7 @@ fn desk() -> Desk {
 #[test]
 fn each_key_that_waits_for_a_restart_is_named_and_no_other() {
     let desk = desk();
-    let old = desk.good(SMALL);
+    let old = desk.good(&format!("{SMALL}{ADMIN}"));
     let mut seen = BTreeSet::new();
     for (name, line) in CHANGES {
         let new = desk.good(&changed(name, line));
