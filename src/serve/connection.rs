@@ -62,7 +62,7 @@ pub(super) async fn serve<I, S>(
         Ok(()) => {}
         // It never became a request, so it has no id; hyper has answered it with a bare status.
         Err(error) if error.is_parse() => {
-            tracing::info!(peer = %peer.0, %error, "a request that is none was refused")
+            tracing::info!(peer = %peer.0, %error, "a request that is none was refused");
         }
         // Mostly a client that went away or was too slow: nobody must act.
         Err(error) => tracing::debug!(%error, "connection ended early"),
