@@ -20,7 +20,7 @@ use crate::gate::{ForgeAuth, ForgeKeeper};
 use crate::serve::Answers;
 
 /// Nobody makes one.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub enum Admin {}
 
 pub(super) type AdminStack = ForgeAuth<Admin, ForgeKeeper>;
@@ -72,10 +72,10 @@ pub(super) fn listen_to(_: &ForgeKeeper, admin: &Admin) {
     match *admin {}
 }
 
-pub(super) async fn look_after(admin: &Admin, _: bool) {
+pub(super) fn look_after(admin: &Admin, _: bool) -> Ready<()> {
     match *admin {}
 }
 
-pub(super) async fn drain(admin: &Admin, _: Duration) -> bool {
+pub(super) fn drain(admin: &Admin, _: Duration) -> Ready<bool> {
     match *admin {}
 }

@@ -4,6 +4,9 @@ use std::process::ExitCode;
 
 use clap::Args;
 
+use super::exit::Exit;
+use super::say;
+
 #[derive(Args, Debug)]
 #[command(trailing_var_arg = true, disable_help_flag = true)]
 pub(crate) struct UserArgs {
@@ -15,7 +18,8 @@ pub(crate) type KeyArgs = UserArgs;
 
 pub(crate) fn user(args: UserArgs) -> anyhow::Result<ExitCode> {
     drop(args.rest);
-    anyhow::bail!("this program was built without the admin part; build it with the feature `admin`")
+    say::error("hero_proxy: this program was built without the admin part (feature `admin`)\n");
+    Ok(Exit::Refused.into())
 }
 
 pub(crate) fn key(args: KeyArgs) -> anyhow::Result<ExitCode> {
