@@ -16,6 +16,7 @@ pub(crate) struct UserArgs {
 
 pub(crate) type KeyArgs = UserArgs;
 
+#[expect(clippy::unnecessary_wraps, reason = "the same shape as the command itself")]
 pub(crate) fn user(args: UserArgs) -> anyhow::Result<ExitCode> {
     drop(args.rest);
     say::error("hero_proxy: this program was built without the admin part (feature `admin`)\n");
