@@ -14,7 +14,7 @@ use hero_proxy::forge::fake::{Endpoint, FakeForge, FakeSettings, NewUser};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, interval};
 
-use crate::support::browser::Browser;
+use crate::support::browser::{Browser, Page};
 use crate::support::desk::{Desk, Run};
 use crate::support::house::password;
 use crate::support::mirror::{Mirror, with_token};
@@ -33,6 +33,7 @@ struct Counts {
     sign_ins: AtomicU64,
     sign_outs: AtomicU64,
     dead_cookies: AtomicU64,
+    without_token: AtomicU64,
     slowest_ms: AtomicU64,
 }
 
@@ -68,13 +69,24 @@ impl Person {
         format!("{}:\n{}\n---\n{}", self.login, last(&self.runs[0]), last(&self.runs[1]))
     }
 
+    /// The app has seen who it is. A token is there too, but for one case: on a machine that is busy enough two seconds go
+    /// by between a sign-in and the question what its token may do, and what nobody can know is withheld.
+    fn is_served(&self, page: &Page) {
+        let text = page.text();
+        let known = text == self.login || text == with_token(&self.login);
+        assert!(page.status() == 200 && known, "{} {text} {}", page.status(), self.story());
+        if text == self.login {
+            add(&self.counts.without_token);
+        }
+    }
+
     async fn ask(&mut self) {
         let which = self.chance(self.signed_in.len());
         let mut browser = self.signed_in[which].clone();
         let run = self.turn(&mut browser);
         let begun = Instant::now();
         let page = browser.fetch(&run.at("/")).await;
-        assert_eq!((page.status(), page.text()), (200, with_token(&self.login)), "{}", self.story());
+        self.is_served(&page);
         add(&self.counts.requests);
         let took = u64::try_from(begun.elapsed().as_millis()).unwrap();
         self.counts.slowest_ms.fetch_max(took, Ordering::Relaxed);
@@ -84,7 +96,7 @@ impl Person {
         let mut browser = Browser::default();
         let run = self.turn(&mut browser);
         let page = browser.sign_in(&run.at("/"), &self.login, &password(&self.login)).await;
-        assert_eq!((page.status(), page.text()), (200, with_token(&self.login)), "{}", self.story());
+        self.is_served(&page);
         add(&self.counts.sign_ins);
         self.signed_in.push(browser);
     }
@@ -181,9 +193,10 @@ async fn fifty_people_sign_in_and_out_at_two_processes_and_nobody_else_notices()
     let of = |count: &AtomicU64| count.load(Ordering::Relaxed);
     writeln!(
         std::io::stderr(),
-        "{seconds} s, seed {seed}: {} requests, {} sign-ins, {} sign-outs, {} dead cookies refused, {} calls for tokens, \
+        "{seconds} s, seed {seed}: {} requests, {} of them without a token, {} sign-ins, {} sign-outs, {} dead cookies refused, {} calls for tokens, \
          slowest request {} ms; KiB in use at each tenth: {}",
         of(&counts.requests),
+        of(&counts.without_token),
         of(&counts.sign_ins),
         of(&counts.sign_outs),
         of(&counts.dead_cookies),
@@ -196,6 +209,8 @@ async fn fifty_people_sign_in_and_out_at_two_processes_and_nobody_else_notices()
     for (which, (warm, end)) in memory[2].into_iter().zip(memory[9]).enumerate() {
         assert!(end <= warm + GROWTH_KIB, "process {which} grew from {warm} to {end} KiB");
     }
+    let (requests, without) = (of(&counts.requests), of(&counts.without_token));
+    assert!(without * 20 <= requests, "{without} of {requests} without a token");
     // A token is renewed at most once in a quarter of its life.
     let most = ACCOUNTS as u64 * (seconds * 2 + 4) + of(&counts.sign_ins);
     assert!(forge.count(Endpoint::Token) as u64 <= most, "{} calls for tokens", forge.count(Endpoint::Token));
