@@ -37,6 +37,13 @@ fn check(lines: &[(&str, &str)], expected: &[(&str, &str)]) -> Scrubbed {
     seen
 }
 
+#[test]
+fn the_first_letters_are_those_of_all_reserved_names() {
+    let names = RESERVED.iter().chain(&RESERVED_PREFIXES);
+    assert!(names.clone().all(|name| RESERVED_FIRST.contains(&name.as_bytes()[0])));
+    assert!(RESERVED_FIRST.iter().all(|first| names.clone().any(|name| name.as_bytes()[0] == *first)));
+}
+
 /// Holds: H1, H3, P1.
 #[test]
 fn reserved_names_and_their_aliases_are_dropped_and_counted() {
