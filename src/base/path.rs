@@ -90,9 +90,13 @@ pub fn form(path: &str) -> PathForm {
         return PathForm::Broken;
     }
     // The glance that nearly every path ends at: nothing in it that could be read in two ways.
-    if path.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'/' | b'-' | b'_'))
-        && !path.contains("//")
-    {
+    let mut before = b' ';
+    let plain = path.bytes().all(|byte| {
+        let doubled = byte == b'/' && before == b'/';
+        before = byte;
+        !doubled && (byte.is_ascii_alphanumeric() || matches!(byte, b'/' | b'-' | b'_'))
+    });
+    if plain {
         return PathForm::Plain;
     }
     let mut odd = false;
