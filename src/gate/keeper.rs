@@ -15,7 +15,7 @@ use crate::base::account::{AccountKey, UserId};
 use crate::base::activity::Activity;
 use crate::base::clock::{Clock, Timestamp};
 use crate::base::crash::Caught;
-use crate::base::entropy::{Entropy, random_bytes};
+use crate::base::entropy::Entropy;
 use crate::base::fault::Fault;
 use crate::base::path::{self, PathForm};
 use crate::base::peer::Peer;
@@ -34,6 +34,7 @@ use crate::gate::own::Own;
 use crate::gate::reason::{self, Reason};
 use crate::gate::recheck::{Due, Failing};
 use crate::gate::renew::{self, Law, Renewal};
+use crate::gate::request_id::RequestIds;
 use crate::gate::round::{self, Round};
 use crate::gate::rules;
 use crate::gate::scope;
@@ -83,6 +84,7 @@ pub(super) struct Shared {
     pub clock: Arc<dyn Clock>,
     pub entropy: Arc<dyn Entropy>,
     pub tasks: Tasks,
+    pub request_ids: RequestIds,
     pub near: Near,
     /// The scope that is asked for today.
     pub scope: RwLock<String>,
@@ -157,6 +159,7 @@ impl ForgeKeeper {
         let terms = Terms::new(settings)?;
         let shared = Shared {
             scope: RwLock::new(terms.scope.clone()),
+            request_ids: RequestIds::new(&*entropy),
             flow_sealer: Sealer::new(&keys, "flow", Arc::clone(&entropy)),
             vault: Vault::new(store, &keys, Arc::clone(&entropy)),
             forge,
@@ -270,11 +273,7 @@ impl Gatekeeper for ForgeKeeper {
     }
 
     fn new_request_id(&self) -> HeaderValue {
-        let mut text = [0_u8; 32];
-        for (pair, byte) in text.chunks_exact_mut(2).zip(random_bytes::<16>(&*self.shared.entropy)) {
-            pair.copy_from_slice(&[hex(byte >> 4), hex(byte & 15)]);
-        }
-        HeaderValue::from_bytes(&text).unwrap_or(HeaderValue::from_static("-"))
+        self.shared.request_ids.next()
     }
 
     fn decide(&self, head: &Parts, scrubbed: Scrubbed, asked: &mut Asked) -> Decision<Self::Later> {
@@ -380,10 +379,6 @@ impl Gatekeeper for ForgeKeeper {
         });
         answer::explain(fault.status, fault.reason, fault.title, advice, Offer::default(), asked)
     }
-}
-
-fn hex(digit: u8) -> u8 {
-    if digit < 10 { b'0' + digit } else { b'a' + digit - 10 }
 }
 
 fn now<L>(answer: Answer) -> Decision<L> {

@@ -32,6 +32,7 @@ mod pages;
 mod reader;
 mod recheck;
 mod renew;
+mod request_id;
 mod round;
 mod rules;
 mod scope;
