@@ -100,6 +100,7 @@ fn the_top_level_holds_what_was_agreed() {
         "Cargo.lock",
         "Cargo.toml",
         "README.md",
+        "bench",
         "config",
         "docs",
         "proxy.example.toml",
