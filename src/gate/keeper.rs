@@ -33,7 +33,7 @@ use crate::gate::near::{Known, Look, Near, NearAccount};
 use crate::gate::own::Own;
 use crate::gate::reason::{self, Reason};
 use crate::gate::recheck::{Due, Failing};
-use crate::gate::renew::{self, Law, Renewal};
+use crate::gate::renew::{self, Law, Renewal, Rest};
 use crate::gate::request_id::RequestIds;
 use crate::gate::round::{self, Round};
 use crate::gate::rules;
@@ -95,7 +95,7 @@ pub(super) struct Shared {
     pub siblings: Siblings,
     pub watch: Watch,
     /// Accounts whose renewal failed a moment ago, and until when they rest.
-    pub rests: Cache<AccountKey, Instant>,
+    pub rests: Cache<AccountKey, Rest>,
     pub asks: Flights<AccountKey, ()>,
     /// Accounts whose scope was asked for a moment ago, and when.
     pub asked: Cache<AccountKey, Timestamp>,

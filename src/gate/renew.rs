@@ -96,16 +96,24 @@ fn fly(
             // A tenth of chance keeps many proxies from knocking at the same moment.
             let [chance] = random_bytes::<1>(&*work.entropy);
             let rest = TRY_AGAIN + TRY_AGAIN * u32::from(chance) / 2560;
-            work.rests.insert(key, Instant::now() + rest);
+            work.rests.insert(key, Rest { since: work.clock.now(), long: rest });
         }
         renewal
     }))
 }
 
+/// How an account is left alone.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Rest {
+    since: Timestamp,
+    long: Duration,
+}
+
 /// Whether an account's token failed or was asked about a moment ago, so that the forge is left alone for now.
 pub(super) fn rests(shared: &Shared, account: AccountKey) -> bool {
-    // Not by the clock, which may be set back.
-    shared.rests.get(&account).is_some_and(|until| Instant::now() < until)
+    let now = shared.clock.now();
+    // A beginning to come is no reason to rest: the clock was set back.
+    shared.rests.get(&account).is_some_and(|rest| rest.since <= now && now.since(rest.since) < rest.long)
 }
 
 async fn renew(
