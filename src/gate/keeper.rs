@@ -102,6 +102,8 @@ pub(super) struct Shared {
     pub rounds: Flights<AccountKey, Round>,
     /// Accounts of which the forge told nothing when it was asked last.
     pub failing: Cache<AccountKey, Failing>,
+    /// The scope of which an account's owner has read here. The stored word goes with the account's last session.
+    pub noticed: Cache<AccountKey, String>,
     /// Accounts whose token an app called invalid a moment ago, and when.
     pub accused: Cache<AccountKey, Timestamp>,
     /// Token sets that are not stored yet.
@@ -176,6 +178,7 @@ impl ForgeKeeper {
             asks: Flights::default(),
             asked: rests(),
             rounds: Flights::default(),
+            noticed: Cache::new(100_000),
             accused: Cache::builder().max_capacity(100_000).time_to_live(FAILING).build(),
             failing: Cache::builder().max_capacity(100_000).time_to_live(FAILING).build(),
             unsaved: Unsaved::default(),

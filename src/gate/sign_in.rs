@@ -296,11 +296,13 @@ async fn notice(keeper: &ForgeKeeper, grant: &GrantRecord) -> Option<Reason> {
         ScopeVerdict::Narrower => reason::CONSENT_NARROWER,
         ScopeVerdict::Exact | ScopeVerdict::Unknown => return None,
     };
-    let read = grant.noticed.as_deref() == Some(grant.scope.as_str());
+    let (shared, key) = (&keeper.shared, grant.account.key());
+    let read = grant.noticed.as_ref() == Some(&grant.scope)
+        || shared.noticed.get(&key).is_some_and(|scope| scope == grant.scope);
     if read || !keeper.terms.settings.forge_token_pass_through {
         return None;
     }
-    let shared = &keeper.shared;
+    shared.noticed.insert(key, grant.scope.clone());
     let noticed = |stored: GrantRecord| GrantRecord { noticed: Some(grant.scope.clone()), ..stored };
     // Newer tokens, or a store that is down: the notice is then shown once more, which harms nobody.
     if let Ok(Some(stored)) = keep::amend_same(shared, keeper.law(), grant, noticed).await {

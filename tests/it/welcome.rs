@@ -108,7 +108,11 @@ async fn whoever_is_deleted_or_revoked_signs_in_again_and_that_heals_a_revocatio
             assert_eq!(status(&house, browser).await, (401, Some("sign_in_required".to_owned())));
         }
         assert_eq!(house.echo.seen().len(), untouched);
-        assert_eq!(house.forge.count(Endpoint::Token), tokens + 1, "one renewal, which is refused");
+        assert_eq!(
+            house.forge.count(Endpoint::Token),
+            tokens + 2,
+            "both sign-ins' tokens are tried, and refused"
+        );
         assert_eq!(one.navigate(&house.at("/")).await.status(), 303, "to the forge");
         assert_eq!(status(&house, &mut bob).await.0, 200);
         if !deleted {
