@@ -10,7 +10,7 @@ use tokio::task::JoinHandle;
 
 use crate::browser::{Browser, End, Errand, Manners, Tab, run};
 use crate::chance::Chance;
-use crate::process::{House, LEASE, Town};
+use crate::process::{House, LEASE, RECHECK, Town};
 use crate::weather::Weather;
 use crate::world::{World, pass};
 
@@ -287,7 +287,8 @@ impl Driver {
         }
         pass(Duration::from_secs(70)).await;
         self.note_time();
-        // What was lost is found out by the next renewal, and costs its account's browsers one sign-in.
+        // What was lost is found out by the next renewal, and costs its account's browsers one sign-in. A token that is withheld
+        // is not renewed: there the next look whether its owner is welcome finds out.
         let life = Duration::from_secs(u64::try_from(self.town.world.lock().forge.life).unwrap());
         for most in [3, 3, 0, 0] {
             for tab in self.tabs.clone() {
@@ -295,7 +296,7 @@ impl Driver {
                     self.arrives(&tab, Some(process), most).await;
                 }
             }
-            pass(life).await;
+            pass(if most > 0 { life.max(RECHECK) } else { life }).await;
             self.note_time();
         }
         for process in 0..2 {

@@ -37,7 +37,7 @@ pub const CLIENT: &str = "vm";
 pub const WAIT: Duration = Duration::from_secs(5);
 pub const MIN_TTL: Duration = Duration::from_secs(60);
 /// How often the forge is asked whether an account may still act.
-const RECHECK: Duration = Duration::from_secs(300);
+pub const RECHECK: Duration = Duration::from_secs(300);
 pub const FORGE_TIMEOUT: Duration = Duration::from_secs(10);
 /// As the gate's settings have it: two calls to the forge, and ten seconds for the store.
 pub const LEASE: Duration = Duration::from_secs(30);
