@@ -58,10 +58,8 @@ impl Kept {
             if self.socket.read_buf(&mut self.bytes).await? == 0 {
                 return Err("the proxy closed the connection".into());
             }
-            if let Some(whole) = whole(&self.bytes)? {
-                if self.bytes.len() >= whole {
-                    return Ok(());
-                }
+            if whole(&self.bytes)?.is_some_and(|whole| self.bytes.len() >= whole) {
+                return Ok(());
             }
         }
     }

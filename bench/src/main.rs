@@ -3,6 +3,8 @@
 //! What all measurements share: a forge and a backend in this process, the proxy in one of its own, people who sign in,
 //! and requests of a browser's size.
 
+#![allow(clippy::disallowed_methods, reason = "a measurement may spawn, and reads what its scripts tell it")]
+
 mod browser;
 mod compare;
 mod instructions;
