@@ -144,7 +144,7 @@ pub struct AuditRow {
     pub id: u64,
     /// When.
     pub at: Timestamp,
-    /// Who, as [`crate::admin::access::Who`] prints it.
+    /// Who, as [`crate::admin::caller::Who`] prints it.
     pub caller: String,
     /// What.
     pub action: String,
