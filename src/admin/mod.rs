@@ -23,7 +23,9 @@ pub mod settings;
 pub mod user;
 
 mod form;
+mod page;
 mod rate;
+mod refusal;
 mod turns;
 
 #[cfg(test)]

@@ -25,6 +25,7 @@ use tracing::{error, info, warn};
 use crate::admin::access::Rights;
 use crate::admin::caller::Caller;
 use crate::admin::error::AdminError;
+use crate::admin::form::GOOD_FOR;
 use crate::admin::rate::Rates;
 use crate::admin::records::{Facts, NewAudit, Records, RecordsError};
 use crate::admin::settings::Settings;
@@ -69,7 +70,7 @@ pub struct CreateUserOutput {
     pub initial_password: Option<InitialPassword>,
 }
 
-/// The one place where a password is written out: into the answer of whoever asked for it.
+/// Where a password is written out for a program: into the answer of whoever asked for it. The page is the other place.
 #[expect(clippy::ref_option, reason = "serde hands over a reference to the member")]
 fn shown_once<S: serde::Serializer>(password: &Option<InitialPassword>, out: S) -> Result<S::Ok, S::Error> {
     password.as_ref().map(InitialPassword::expose).serialize(out)
@@ -122,6 +123,8 @@ pub(super) struct Shared {
     pub rights: Rights,
     pub rates: Rates,
     pub csrf_key: [u8; 32],
+    /// Forms that have come back.
+    pub spent_forms: Cache<String, ()>,
     /// What was done and could not be written down yet.
     late: Mutex<Vec<Late>>,
     /// Who was seen a moment ago.
@@ -152,6 +155,7 @@ impl Admin {
             token,
             records,
             csrf_key: random_bytes(&*entropy),
+            spent_forms: Cache::builder().max_capacity(100_000).time_to_live(GOOD_FOR).build(),
             clock,
             entropy,
             tasks: Tasks::on(handle),

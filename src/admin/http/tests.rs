@@ -1,4 +1,8 @@
+use std::time::Duration;
+
 use http::request::Builder;
+use http_body_util::{BodyExt as _, Full};
+use serde_json::json;
 use tower::ServiceExt as _;
 
 use super::*;

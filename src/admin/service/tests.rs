@@ -5,6 +5,7 @@ use rusqlite::Connection;
 
 use super::*;
 use crate::admin::caller::Who;
+use crate::admin::form::FormToken;
 use crate::admin::lab::{Lab, START};
 use crate::admin::records::{ListQuery, SortBy};
 use crate::admin::user::{State, User};
@@ -354,15 +355,18 @@ async fn no_password_and_no_token_stays_anywhere() {
 
 /// Holds: X1.
 #[tokio::test]
-async fn a_form_is_good_for_whom_it_was_made_and_not_for_ever() {
+async fn a_form_is_good_once_for_whom_it_was_made_and_not_for_ever() {
     let lab = Lab::new();
     let token = lab.admin.form_token(&by("root1"));
-    assert!(lab.admin.is_form_token(&by("root1"), &token));
-    assert!(!lab.admin.is_form_token(&by("root2"), &token));
-    for wrong in ["", ".", "x.y", token.get(1..).unwrap(), &format!("{token}x"), &token.replacen('1', "2", 1)]
+    assert_eq!(lab.admin.spend_form_token(&by("root2"), &token), FormToken::Unknown);
+    for wrong in
+        ["", ".", "..", "x.y.z", token.get(1..).unwrap(), &format!("{token}x"), &token.replacen('1', "2", 1)]
     {
-        assert!(!lab.admin.is_form_token(&by("root1"), wrong), "{wrong}");
+        assert_eq!(lab.admin.spend_form_token(&by("root1"), wrong), FormToken::Unknown, "{wrong}");
     }
+    assert_eq!(lab.admin.spend_form_token(&by("root1"), &token), FormToken::Good);
+    assert_eq!(lab.admin.spend_form_token(&by("root1"), &token), FormToken::Spent);
+    let late = lab.admin.form_token(&by("root1"));
     lab.clock.advance(Duration::from_hours(8));
-    assert!(!lab.admin.is_form_token(&by("root1"), &token));
+    assert_eq!(lab.admin.spend_form_token(&by("root1"), &late), FormToken::Unknown);
 }
