@@ -101,6 +101,7 @@ impl House {
         let admin = admin::build(&config, &seams, &handle)?;
         let forge: Arc<dyn ForgeOauth> =
             Arc::new(HttpForge::new(config.forge.clone(), Arc::clone(&seams.clock))?);
+        let pools = Pools::new(&*seams.entropy);
         let ports = Ports {
             forge: Arc::clone(&forge),
             store: Arc::clone(&store),
@@ -110,7 +111,6 @@ impl House {
             handle,
         };
         let keeper = ForgeKeeper::new(config.gate.clone(), ports)?;
-        let pools = Pools::default();
         if let Some(admin) = &admin {
             admin::listen_to(&keeper, admin);
         }

@@ -11,7 +11,9 @@ use hyper_util::client::legacy::{Client, ResponseFuture};
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+use crate::base::entropy::{Entropy, random_text};
 use crate::forward::dial::Connector;
+use crate::forward::hop::OurName;
 use crate::forward::service::Forward;
 use crate::forward::settings::{Settings, Upstream};
 use crate::forward::upload::Upload;
@@ -42,11 +44,13 @@ pub enum BadUpstream {
 #[derive(Debug)]
 pub struct Pools<B> {
     kept: Mutex<HashMap<Key, Arc<Pool<B>>>>,
+    our_name: Arc<OurName>,
 }
 
-impl<B> Default for Pools<B> {
-    fn default() -> Self {
-        Self { kept: Mutex::default() }
+impl<B> Pools<B> {
+    /// No pool yet. Of chance a name for `Via` is made, by which this process knows what it has sent itself.
+    pub fn new(entropy: &dyn Entropy) -> Self {
+        Self { kept: Mutex::default(), our_name: Arc::new(OurName::new(&random_text::<6>(entropy))) }
     }
 }
 
@@ -88,7 +92,7 @@ where
             Ok(pool)
         })?;
         *kept = next;
-        Ok(Forward::new(routes, settings.response_timeout, settings.idle_timeout))
+        Ok(Forward::new(Arc::clone(&self.our_name), routes, settings.response_timeout, settings.idle_timeout))
     }
 }
 

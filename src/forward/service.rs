@@ -8,7 +8,7 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use http::header::{self, HeaderValue};
-use http::{Request, Response, StatusCode, Version};
+use http::{Method, Request, Response, StatusCode, Version};
 use http_body::Body;
 use hyper::body::Incoming;
 use hyper_util::client::legacy::{self, ResponseFuture};
@@ -20,7 +20,7 @@ use crate::base::path::RouteTable;
 use crate::base::stall::Stall;
 use crate::forward::answer::ForwardBody;
 use crate::forward::fault;
-use crate::forward::hop;
+use crate::forward::hop::{self, OurName};
 use crate::forward::pools::Pool;
 use crate::forward::upload::{Upload, Uploading};
 
@@ -31,6 +31,7 @@ pub struct Forward<B>(Arc<Inner<B>>);
 
 #[derive(Debug)]
 struct Inner<B> {
+    our_name: Arc<OurName>,
     routes: RouteTable<Arc<Pool<B>>>,
     response_timeout: Duration,
     idle_timeout: Duration,
@@ -44,11 +45,12 @@ impl<B> Clone for Forward<B> {
 
 impl<B> Forward<B> {
     pub(super) fn new(
+        our_name: Arc<OurName>,
         routes: RouteTable<Arc<Pool<B>>>,
         response_timeout: Duration,
         idle_timeout: Duration,
     ) -> Self {
-        Self(Arc::new(Inner { routes, response_timeout, idle_timeout }))
+        Self(Arc::new(Inner { our_name, routes, response_timeout, idle_timeout }))
     }
 }
 
@@ -67,10 +69,7 @@ where
     }
 
     fn call(&mut self, request: Request<B>) -> Sending {
-        match self.0.send(request) {
-            Ok(waiting) => Sending(State::Waiting(waiting)),
-            Err(fault) => Sending(State::Refused(fault)),
-        }
+        Sending(self.0.send(request).unwrap_or_else(State::Refused))
     }
 }
 
@@ -80,11 +79,14 @@ where
     B::Data: Send,
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
-    fn send(&self, request: Request<B>) -> Result<Waiting, Fault> {
+    fn send(&self, request: Request<B>) -> Result<State, Fault> {
         let (mut head, body) = request.into_parts();
         let pool = self.routes.find(head.uri.path()).ok_or(fault::NO_ROUTE)?;
-        if hop::is_loop(&head.headers) {
+        if self.our_name.is_in(&head.headers) {
             return Err(fault::LOOP);
+        }
+        if head.method == Method::OPTIONS && !hop::may_go_on(&mut head.headers) {
+            return Ok(State::LastHop);
         }
         let target = head.uri.path_and_query().cloned().ok_or(fault::BAD_TARGET)?;
         head.uri = pool.uri(target).ok_or(fault::BAD_TARGET)?;
@@ -95,12 +97,12 @@ where
             // HTTP/1.0 knows no Host, and we speak 1.1, which demands it (RFC 9112 §3.2).
             head.headers.insert(header::HOST, host);
         }
-        hop::add_via(&mut head.headers, head.version);
+        self.our_name.add_to(&mut head.headers, head.version);
         head.version = Version::HTTP_11;
         // What rooms before this one knew of the request is not the client's to carry on.
         head.extensions.clear();
         let (body, uploading) = Upload::of(body);
-        Ok(Waiting {
+        Ok(State::Waiting(Waiting {
             answer: pool.send(Request::from_parts(head, body)),
             uploading,
             moves: 0,
@@ -108,7 +110,7 @@ where
             idle_timeout: self.idle_timeout,
             permit: Some(permit),
             upstream: Arc::clone(&pool.label),
-        })
+        }))
     }
 }
 
@@ -119,6 +121,8 @@ pub struct Sending(State);
 #[derive(Debug)]
 enum State {
     Refused(Fault),
+    /// The request asks how far it comes, and it comes as far as here.
+    LastHop,
     Waiting(Waiting),
 }
 
@@ -141,6 +145,7 @@ impl Future for Sending {
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let result = match &mut self.0 {
             State::Refused(fault) => Err(*fault),
+            State::LastHop => Ok(options()),
             State::Waiting(waiting) => ready!(waiting.poll_answer(cx)),
         };
         Poll::Ready(Ok(result.unwrap_or_else(refusal)))
@@ -204,6 +209,15 @@ fn refusal(fault: Fault) -> Response<ForwardBody> {
         response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
     }
     response.extensions_mut().insert(fault);
+    response
+}
+
+/// What this proxy does for requests on their way (RFC 9110 §9.3.7).
+fn options() -> Response<ForwardBody> {
+    let mut response = Response::new(ForwardBody::empty());
+    *response.status_mut() = StatusCode::NO_CONTENT;
+    let methods = HeaderValue::from_static("GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS");
+    response.headers_mut().insert(header::ALLOW, methods);
     response
 }
 

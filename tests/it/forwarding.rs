@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
+use hero_proxy::base::entropy::OsEntropy;
 use hero_proxy::base::fault::Fault;
 use hero_proxy::forward::Pools;
 use hero_proxy::forward::settings::Upstream;
@@ -28,15 +29,43 @@ async fn path_query_and_host_arrive_byte_for_byte() {
     }
 }
 
+/// Holds: P5.
 #[tokio::test]
 async fn a_request_says_that_it_came_through_here_and_never_comes_twice() {
     let echo = Echo::tcp(|_| ok("")).await;
     let bare = Bare::to(&echo).await;
     bare.ask("GET / HTTP/1.1\r\nHost: x\r\nVia: 1.0 front\r\n\r\n").await;
-    assert_eq!(echo.only().values("via"), ["1.0 front", "1.1 hero_proxy"]);
-    let looped = bare.ask("GET / HTTP/1.1\r\nHost: x\r\nVia: 1.1 hero_proxy, 1.1 other\r\n\r\n").await;
+    let seen = echo.only();
+    let [before, ours] = seen.values("via")[..] else { panic!("{seen:?}") };
+    assert_eq!(before, "1.0 front");
+    assert!(ours.starts_with("1.1 hero_proxy-"), "{ours}");
+    let looped = bare.ask(format!("GET / HTTP/1.1\r\nHost: x\r\nVia: {ours}, 1.1 other\r\n\r\n")).await;
     assert_eq!(looped.status, 508);
     assert_eq!(echo.seen().len(), 1);
+}
+
+/// Holds: P4 (OPTIONS with Max-Forwards).
+#[tokio::test]
+async fn an_options_request_comes_as_far_as_it_says() {
+    let echo = Echo::tcp(|_| ok("app")).await;
+    let bare = Bare::to(&echo).await;
+    let ask = |method: &str, left: &str| {
+        let request = format!("{method} /x HTTP/1.1\r\nHost: x\r\n{left}\r\n");
+        let bare = &bare;
+        async move { bare.ask(request).await }
+    };
+    let here = ask("OPTIONS", "Max-Forwards: 0\r\n").await;
+    assert_eq!((here.status, here.text().as_str()), (204, ""));
+    assert!(here.value("allow").unwrap().contains("OPTIONS"));
+    assert!(echo.is_untouched());
+    let there = ask("OPTIONS", "Max-Forwards: 2\r\n").await;
+    assert_eq!((there.status, there.text().as_str()), (200, "app"));
+    assert_eq!(echo.only().values("max-forwards"), ["1"]);
+    assert_eq!(ask("OPTIONS", "").await.status, 200);
+    assert_eq!(echo.seen().pop().unwrap().values("max-forwards"), [""; 0]);
+    // To other methods it says nothing.
+    assert_eq!(ask("GET", "Max-Forwards: 0\r\n").await.status, 200);
+    assert_eq!(echo.seen().pop().unwrap().values("max-forwards"), ["0"]);
 }
 
 #[tokio::test]
@@ -46,7 +75,7 @@ async fn http_1_0_goes_on_as_1_1_with_a_host() {
     assert_eq!((answer.status, answer.text().as_str()), (200, "hi"));
     assert_eq!(echo.only().line(), "GET / HTTP/1.1");
     assert_eq!(echo.only().values("host"), [echo.authority()]);
-    assert_eq!(echo.only().values("via"), ["1.0 hero_proxy"]);
+    assert!(echo.only().values("via")[0].starts_with("1.0 hero_proxy-"));
 }
 
 /// Holds: H10.
@@ -269,7 +298,7 @@ async fn a_client_that_goes_away_takes_its_request_along() {
 #[tokio::test]
 async fn an_unchanged_upstream_keeps_its_connections_over_a_reload() {
     let echo = Echo::tcp(|_| ok("")).await;
-    let pools = Pools::<Empty<Bytes>>::default();
+    let pools = Pools::<Empty<Bytes>>::new(&OsEntropy);
     for prefix in ["/", "/x"] {
         let forward = pools.forward(&settings([(prefix, http(&echo))])).unwrap();
         let request = Request::get("/x").header("host", "x").body(Empty::new()).unwrap();
@@ -281,7 +310,7 @@ async fn an_unchanged_upstream_keeps_its_connections_over_a_reload() {
 
 #[tokio::test]
 async fn a_failure_names_its_reason_for_the_gate() {
-    let forward = Pools::default().forward(&settings([])).unwrap();
+    let forward = Pools::new(&OsEntropy).forward(&settings([])).unwrap();
     let request = Request::get("/x").body(Empty::<Bytes>::new()).unwrap();
     let answer = forward.oneshot(request).await.unwrap();
     let fault = answer.extensions().get::<Fault>().unwrap();

@@ -26,6 +26,7 @@ mod access;
 mod admin;
 mod answers;
 mod browser;
+mod chain;
 mod checks;
 mod cockpit;
 mod config;

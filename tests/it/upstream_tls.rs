@@ -1,6 +1,7 @@
 //! TLS to an upstream: its certificate must bear the name that was dialled, be in date, and come from a trusted hand.
 
 use bytes::Bytes;
+use hero_proxy::base::entropy::OsEntropy;
 use hero_proxy::base::fault::Fault;
 use hero_proxy::forward::settings::Upstream;
 use hero_proxy::forward::{BadUpstream, Pools};
@@ -37,7 +38,7 @@ impl TlsEcho {
         let request =
             Request::get("/x").header("host", "public.example").body(Empty::<Bytes>::new()).unwrap();
         // A system without a certificate of its own trusts nobody either, and says so at once.
-        let Ok(forward) = Pools::default().forward(&settings) else {
+        let Ok(forward) = Pools::new(&OsEntropy).forward(&settings) else {
             return REFUSED;
         };
         let answer = forward.oneshot(request).await.unwrap();
@@ -96,7 +97,7 @@ fn a_ca_without_a_certificate_is_refused_at_once() {
     let refused = |ca_pem: &[u8]| {
         let authority = "localhost:1".to_owned();
         let upstream = Upstream::Https { authority, ca_pem: Some(ca_pem.to_vec()) };
-        let pools = Pools::<Empty<Bytes>>::default();
+        let pools = Pools::<Empty<Bytes>>::new(&OsEntropy);
         pools.forward(&settings([("/", upstream)])).unwrap_err()
     };
     assert!(matches!(refused(b""), BadUpstream::NoCertificate));

@@ -7,6 +7,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
+use hero_proxy::base::entropy::OsEntropy;
 use hero_proxy::base::fault::Fault;
 use hero_proxy::base::path::RouteTable;
 use hero_proxy::forward::settings::{Settings, Upstream};
@@ -88,7 +89,7 @@ pub fn settings(routes: impl IntoIterator<Item = (&'static str, Upstream)>) -> S
 
 /// The forwarding service of fresh pools.
 pub fn forward(settings: &Settings) -> Forward<RequestBody> {
-    Pools::default().forward(settings).unwrap()
+    Pools::new(&OsEntropy).forward(settings).unwrap()
 }
 
 impl Bare {
