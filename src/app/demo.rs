@@ -280,6 +280,6 @@ async fn proxy(file: &Path) -> Result<(House, Serve, JoinHandle<()>), DemoError>
     let house = House::build(config, Seams::default(), Handle::current())?;
     let readiness = Readiness::of(["forge", "store"]);
     let serve = listeners.serve(house.front(), readiness.clone());
-    let watch = Handle::current().spawn(house.watch(readiness));
+    let watch = Handle::current().spawn(house.watch(readiness).run());
     Ok((house, serve, watch))
 }

@@ -7,11 +7,11 @@ use arc_swap::ArcSwap;
 use thiserror::Error;
 use tokio::runtime::Handle;
 use tower_layer::Layer;
-use tracing::{info, warn};
 
 use crate::app::admin::{self, Admin, SocketService};
 use crate::app::front::{AdminPart, Front, Generation, Takes};
 use crate::app::vault::{self, VaultError};
+use crate::app::watch::{ForgeHealth, Watch};
 use crate::base::clock::{Clock, SystemClock};
 use crate::base::entropy::{Entropy, OsEntropy};
 use crate::base::seal::KeyRing;
@@ -162,45 +162,15 @@ impl House {
 
     /// Looks whether forge and store answer, tells the readiness, and sweeps the store: once a minute while all is well,
     /// sooner while it is not.
-    ///
-    /// # Cancel safety
-    /// Dropping the future ends the looking.
-    pub fn watch(&self, readiness: Readiness) -> impl Future<Output = ()> + Send + 'static {
-        let (forge, store, keeper) = (Arc::clone(&self.forge), Arc::clone(&self.store), self.keeper.clone());
-        let admin = self.admin.clone();
-        async move {
-            let mut is_first = true;
-            loop {
-                if let Some(admin) = &admin {
-                    admin::look_after(admin, std::mem::take(&mut is_first)).await;
-                }
-                let mut well = true;
-                match forge.discover().await {
-                    Ok(_) => readiness.up("forge"),
-                    Err(failed) => {
-                        well = false;
-                        readiness.down("forge", "forge_unavailable");
-                        warn!(error = %failed, "the forge does not answer; sign-ins wait for it, sessions go on");
-                    }
-                }
-                match store.ping().await {
-                    Ok(()) => readiness.up("store"),
-                    Err(failed) => {
-                        well = false;
-                        readiness.down("store", "store_unavailable");
-                        warn!(error = %failed, "the session store does not answer");
-                    }
-                }
-                let mut swept = 0;
-                // Each sweep takes a bounded number of rows, so that nobody waits long behind it.
-                while let Ok(rows @ 1..) = keeper.sweep().await {
-                    swept += rows;
-                }
-                if swept > 0 {
-                    info!(rows = swept, "expired rows are gone from the session store");
-                }
-                tokio::time::sleep(Duration::from_secs(if well { 60 } else { 5 })).await;
-            }
+    pub fn watch(&self, readiness: Readiness) -> Watch {
+        Watch {
+            forge: Arc::clone(&self.forge),
+            store: Arc::clone(&self.store),
+            keeper: self.keeper.clone(),
+            readiness,
+            health: ForgeHealth::Unknown,
+            admin: self.admin.clone(),
+            is_first: true,
         }
     }
 

@@ -26,8 +26,10 @@ mod front;
 mod house;
 mod run;
 mod vault;
+mod watch;
 
 pub use doors::{Doors, Serving};
 pub use front::Front;
 pub use house::{House, Seams, StartError};
 pub use run::Process;
+pub use watch::Watch;

@@ -102,7 +102,7 @@ async fn live(mut signals: Signals, config: Config, file: &Path) -> anyhow::Resu
         info!(address = %address, public_url = %public_url, "serving");
     }
     let serve = doors.serve(&house, &readiness);
-    let watch = Handle::current().spawn(house.watch(readiness));
+    let watch = Handle::current().spawn(house.watch(readiness).run());
     let counts = Handle::current().spawn(log::tell_left_out_each_minute());
     let ended = loop {
         match signals.next(&serve).await {

@@ -72,6 +72,8 @@ pub trait ForgeOauth: Debug + Send + Sync + 'static {
     fn issuer(&self) -> Option<Arc<str>>;
     /// Makes sure that the discovery document is known, asking for it if it is not.
     fn discover(&self) -> Answer<'_, Result<Arc<str>, ForgeError>>;
+    /// Asks for the discovery document, known or not: whether the forge answers, and sensibly. What is known stays.
+    fn ping(&self) -> Answer<'_, Result<(), ForgeError>>;
     /// Whether an answer of the authorize endpoint that names this issuer, or none, is this forge's: a name must be its
     /// very issuer, and may be missing unless the forge promises it (RFC 9207 §2.4). Asks for the discovery document
     /// first if it is not known.

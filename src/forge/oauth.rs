@@ -141,6 +141,10 @@ impl ForgeOauth for HttpForge {
         Box::pin(async move { Ok(Arc::clone(&self.document().await?.issuer)) })
     }
 
+    fn ping(&self) -> Answer<'_, Result<(), ForgeError>> {
+        Box::pin(async move { self.ask_document().await.map(drop) })
+    }
+
     fn answered<'a>(&'a self, issuer: Option<&'a str>) -> Answer<'a, Result<bool, ForgeError>> {
         Box::pin(async move {
             let document = self.document().await?;

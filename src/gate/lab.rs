@@ -101,6 +101,10 @@ impl ForgeOauth for Script {
         Box::pin(async { Ok(ISSUER.into()) })
     }
 
+    fn ping(&self) -> Answer<'_, Result<(), ForgeError>> {
+        Box::pin(async { Ok(()) })
+    }
+
     fn answered<'a>(&'a self, _: Option<&'a str>) -> Answer<'a, Result<bool, ForgeError>> {
         Box::pin(async { Ok(true) })
     }

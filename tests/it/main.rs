@@ -55,6 +55,7 @@ mod own_sessions;
 mod papers;
 mod process;
 mod raw_http;
+mod readiness;
 mod return_to;
 mod reuse;
 mod secrets;

@@ -332,7 +332,7 @@ async fn moody() -> (Arc<Moody>, TestHouse) {
 /// Readiness after one look at forge and store.
 async fn readiness(house: &TestHouse, expected: u16) -> String {
     let url: Url = format!("http://{}/readyz", house.health.unwrap()).parse().unwrap();
-    let watch = tokio::spawn(house.house.watch(house.readiness.clone()));
+    let watch = tokio::spawn(house.house.watch(house.readiness.clone()).run());
     let page = soon("readiness", async {
         loop {
             let page = Browser::default().navigate(&url).await;

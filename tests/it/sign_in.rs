@@ -595,7 +595,7 @@ async fn a_forge_that_is_down_keeps_nobody_who_is_signed_in_out_and_heals_by_its
         );
         assert!(browser.cookies().is_empty());
     }
-    let watch = tokio::spawn(house.house.watch(house.readiness.clone()));
+    let watch = tokio::spawn(house.house.watch(house.readiness.clone()).run());
     let red = soon("readiness", async {
         loop {
             let page = browser.navigate(&ready).await;
