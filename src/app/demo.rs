@@ -4,7 +4,7 @@
 use std::fmt;
 use std::fs::Permissions;
 use std::io;
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::sync::Arc;
@@ -22,11 +22,12 @@ use crate::base::entropy::{Entropy as _, OsEntropy, random_text};
 use crate::base::secret::SecretText;
 use crate::base::secret_file::{self, SecretFileError};
 use crate::config;
-use crate::demo::cockpit::{Cockpit, CockpitSettings, Listen, Repository};
+use crate::demo::cockpit::{self, Cockpit, CockpitSettings, Repository};
 use crate::forge::fake::{
     FakeForge, FakeSettings, FakeVersion, NewApplication, NewRepository, NewUser, Unknown,
 };
-use crate::serve::{BindError, Listeners, Readiness, Serve};
+use crate::serve::settings::{Limits, Listen};
+use crate::serve::{self, BindError, Listeners, Readiness, Serve};
 use crate::wire::trust::Trust;
 
 /// How the demo is to be.
@@ -129,15 +130,9 @@ impl Demo {
         // Who reaches cockpit's socket is believed to be the proxy, so nobody else on this machine may.
         let private = Permissions::from_mode(0o700);
         let folder = tempfile::Builder::new().prefix("hero_proxy-demo-").permissions(private).tempdir()?;
-        let proxy_port = free_port(settings.proxy_port)?;
+        let (listeners, proxy_port) = listeners(settings.proxy_port).await?;
         let url = Url::parse(&format!("http://localhost:{proxy_port}/")).map_err(io::Error::other)?;
-        let forge = FakeForge::start(FakeSettings {
-            version: settings.version,
-            token_lifetime: settings.token_lifetime,
-            listen: SocketAddr::from((Ipv4Addr::LOCALHOST, free_port(settings.forge_port)?)),
-            ..FakeSettings::default()
-        })
-        .await?;
+        let forge = fake_forge(settings).await?;
         let client_secret = random_text::<32>(&OsEntropy);
         let accounts = furnish(&forge, &url, &client_secret)?;
 
@@ -145,7 +140,7 @@ impl Demo {
         let (owner, name) = REPOSITORY;
         let cockpit = Cockpit::start(
             CockpitSettings {
-                listen: Listen::Unix(socket.clone()),
+                listen: cockpit::Listen::Unix(socket.clone()),
                 forge_url: forge.url().clone(),
                 repository: format!("{owner}/{name}").parse::<Repository>().map_err(io::Error::other)?,
                 slot_dir: folder.path().join("slots"),
@@ -162,8 +157,8 @@ impl Demo {
         let file = folder.path().join("proxy.toml");
         let secret = folder.path().join("client_secret");
         secret_file::create_new(&secret, &SecretText::new(client_secret))?;
-        std::fs::write(&file, proxy_toml(settings.pass_through, proxy_port, &forge, &socket))?;
-        let (house, serve, watch) = proxy(&file).await?;
+        std::fs::write(&file, proxy_toml(settings.pass_through, &listeners, &url, &forge, &socket))?;
+        let (house, serve, watch) = proxy(&file, listeners)?;
         Ok(Self { url, accounts, forge, house, folder, cockpit, serve, watch })
     }
 
@@ -184,10 +179,53 @@ impl Demo {
     }
 }
 
-/// The wanted port if it is free, else one that is. Between here and its use somebody may take it: then binding says so.
-fn free_port(wanted: u16) -> io::Result<u16> {
-    let probe = |port| TcpListener::bind((Ipv4Addr::LOCALHOST, port));
-    probe(wanted).or_else(|_| probe(0))?.local_addr().map(|address| address.port())
+/// The ports that are tried: the wanted one, then whichever is free.
+fn ports(wanted: u16) -> [u16; 4] {
+    [wanted, 0, 0, 0]
+}
+
+/// Both loopbacks at one port: browsers try either first. What is bound here is served later, so nobody comes in between.
+async fn listeners(wanted: u16) -> Result<(Listeners, u16), BindError> {
+    let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+    let mut refused = BindError { listen: Listen::Tcp(any), source: io::ErrorKind::AddrInUse.into() };
+    for port in ports(wanted) {
+        let listen = vec![Listen::Tcp(SocketAddr::from((Ipv4Addr::LOCALHOST, port)))];
+        let settings = serve::settings::Settings { listen, health: None, limits: Limits::default() };
+        let mut listeners = match Listeners::bind(&settings).await {
+            Ok(listeners) => listeners,
+            Err(taken) => {
+                refused = taken;
+                continue;
+            }
+        };
+        let Some(Listen::Tcp(bound)) = listeners.addresses().pop() else { continue };
+        let other = Listen::Tcp(SocketAddr::from((Ipv6Addr::LOCALHOST, bound.port())));
+        match listeners.bind_also(&other).await {
+            // Somebody else's: half of the browsers would go there.
+            Err(taken) if taken.source.kind() == io::ErrorKind::AddrInUse => refused = taken,
+            // Some machines have none.
+            Ok(()) | Err(_) => return Ok((listeners, bound.port())),
+        }
+    }
+    Err(refused)
+}
+
+async fn fake_forge(settings: &DemoSettings) -> io::Result<FakeForge> {
+    let mut refused = io::ErrorKind::AddrInUse.into();
+    for port in ports(settings.forge_port) {
+        let listen = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+        let fake = FakeSettings {
+            version: settings.version,
+            token_lifetime: settings.token_lifetime,
+            listen,
+            ..FakeSettings::default()
+        };
+        match FakeForge::start(fake).await {
+            Ok(forge) => return Ok(forge),
+            Err(taken) => refused = taken,
+        }
+    }
+    Err(refused)
 }
 
 fn furnish(forge: &FakeForge, url: &Url, client_secret: &str) -> Result<[DemoAccount; 2], Unknown> {
@@ -228,16 +266,18 @@ fn readable_password() -> String {
     password
 }
 
-fn proxy_toml(pass_through: bool, port: u16, forge: &FakeForge, socket: &Path) -> String {
-    let mut listen = format!("\"127.0.0.1:{port}\"");
-    if TcpListener::bind((Ipv6Addr::LOCALHOST, port)).is_ok() {
-        // Browsers may try the other loopback first.
-        listen += &format!(", \"[::1]:{port}\"");
-    }
+fn proxy_toml(
+    pass_through: bool,
+    listeners: &Listeners,
+    url: &Url,
+    forge: &FakeForge,
+    socket: &Path,
+) -> String {
+    let listen: Vec<_> = listeners.addresses().iter().map(|address| format!("\"{address}\"")).collect();
     format!(
         r#"[server]
 listen = [{listen}]
-public_url = "http://localhost:{port}"
+public_url = "{public_url}"
 
 [forge]
 url = "{forge}"
@@ -261,12 +301,14 @@ upstream = "unix:{socket}"
 forge_token = true
 groups = true
 "#,
+        listen = listen.join(", "),
+        public_url = url.as_str().trim_end_matches('/'),
         forge = forge.url().as_str().trim_end_matches('/'),
         socket = socket.display(),
     )
 }
 
-async fn proxy(file: &Path) -> Result<(House, Serve, JoinHandle<()>), DemoError> {
+fn proxy(file: &Path, listeners: Listeners) -> Result<(House, Serve, JoinHandle<()>), DemoError> {
     let checked = config::load(file);
     let Some(config) = checked.config else {
         let lines: Vec<String> = checked
@@ -276,7 +318,6 @@ async fn proxy(file: &Path) -> Result<(House, Serve, JoinHandle<()>), DemoError>
             .collect();
         return Err(DemoError::Config(lines.concat()));
     };
-    let listeners = Listeners::bind(&config.serve).await?;
     let house = House::build(config, Seams::default(), Handle::current())?;
     let readiness = Readiness::of(["forge", "store"]);
     let serve = listeners.serve(house.front(), readiness.clone());

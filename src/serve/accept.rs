@@ -52,6 +52,18 @@ impl Listeners {
         Ok(Self { public, health, limits: settings.limits.clone(), handle: Handle::current() })
     }
 
+    /// Binds one more address for visitors.
+    ///
+    /// # Errors
+    /// It is taken or not to be had; the others stay.
+    ///
+    /// # Cancel safety
+    /// Dropping the future leaves things as they were.
+    pub async fn bind_also(&mut self, listen: &Listen) -> Result<(), BindError> {
+        self.public.push(Listener::bind(listen).await?);
+        Ok(())
+    }
+
     /// Where visitors come in; a port 0 has become a number.
     pub fn addresses(&self) -> Vec<Listen> {
         self.public.iter().filter_map(|listener| listener.address().ok()).collect()
