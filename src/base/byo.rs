@@ -2,7 +2,9 @@
 //! that says whose it is.
 //!
 //! 1. The token is used, shown, replaced and removed for the visitor who pasted it, and for nobody else.
-//! 2. A token that was pasted while no user id arrived is for whoever comes while none arrives.
+//! 2. A token that was pasted while no user id arrived is for whoever comes while none arrives. A visitor with an id may put
+//!    one of their own in its place, and neither uses nor sees the old one: else a token from before there was a sign-in
+//!    would lock the slot for ever, since from then on an id arrives with everybody.
 //! 3. The companion also says what the token it speaks of looks like from afar. If it speaks of another token (a
 //!    program wrote one of the two alone, or a write was cut short), nobody may use what lies there.
 //!
@@ -70,6 +72,9 @@ pub enum ByoState {
     },
     /// Somebody else's token is there, or nobody knows whose.
     NotYours,
+    /// A token is there that names nobody, from before there was a sign-in: the asker may neither use nor remove it, and
+    /// may paste one of their own in its place.
+    Unclaimed,
     /// The asker named a token there, and another one lies there now: paste it again.
     Spoiled,
 }
@@ -155,23 +160,18 @@ impl<S: SecretSource> ByoSlot<S> {
     /// [`ByoError::Unavailable`], [`ByoError::NoToken`].
     pub fn state(&self, asker: Asker<'_>) -> Result<ByoState, ByoError> {
         let _turn = self.take_turn();
-        Ok(match self.read()? {
-            None => ByoState::Empty,
-            Some((byo, _)) if byo.owner.is(asker) => {
-                ByoState::Yours { ends_in: Silhouette::of(&byo.token).ends_in }
-            }
-            Some((_, companion)) if spoiled_for(companion.as_ref(), asker) => ByoState::Spoiled,
-            Some(_) => ByoState::NotYours,
-        })
+        self.look(asker)
     }
 
-    /// Puts a token there, or another one in place of the asker's own.
+    /// Puts a token there, or another one in place of the asker's own or of one that names nobody.
     ///
     /// # Errors
     /// [`ByoError::NotYours`], [`ByoError::Unavailable`].
     pub fn paste(&self, asker: Asker<'_>, token: &ForgeToken) -> Result<(), ByoError> {
         let _turn = self.take_turn();
-        self.check_owner(asker)?;
+        if self.look(asker)? == ByoState::NotYours {
+            return Err(ByoError::NotYours);
+        }
         let forge_user_id = match asker {
             Asker::Known(id) => Some(id.to_owned()),
             Asker::Unnamed => None,
@@ -191,7 +191,9 @@ impl<S: SecretSource> ByoSlot<S> {
     /// [`ByoError::NotYours`], [`ByoError::Unavailable`].
     pub fn remove(&self, asker: Asker<'_>) -> Result<(), ByoError> {
         let _turn = self.take_turn();
-        self.check_owner(asker)?;
+        if matches!(self.look(asker)?, ByoState::NotYours | ByoState::Unclaimed) {
+            return Err(ByoError::NotYours);
+        }
         self.source.delete(&self.token)?;
         self.source.delete(&self.owner)?;
         Ok(())
@@ -201,12 +203,18 @@ impl<S: SecretSource> ByoSlot<S> {
         self.turn.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn check_owner(&self, asker: Asker<'_>) -> Result<(), ByoError> {
-        match self.read()? {
-            None => Ok(()),
-            Some((byo, companion)) if byo.owner.is(asker) || spoiled_for(companion.as_ref(), asker) => Ok(()),
-            Some(_) => Err(ByoError::NotYours),
-        }
+    fn look(&self, asker: Asker<'_>) -> Result<ByoState, ByoError> {
+        Ok(match self.read()? {
+            None => ByoState::Empty,
+            Some((byo, _)) if byo.owner.is(asker) => {
+                ByoState::Yours { ends_in: Silhouette::of(&byo.token).ends_in }
+            }
+            Some((_, companion)) if spoiled_for(companion.as_ref(), asker) => ByoState::Spoiled,
+            Some((byo, companion)) if unclaimed_by(&byo.owner, companion.as_ref(), asker) => {
+                ByoState::Unclaimed
+            }
+            Some(_) => ByoState::NotYours,
+        })
     }
 
     /// The token and, if it speaks of another token, its companion.
@@ -238,6 +246,16 @@ fn spoiled_for(companion: Option<&Companion>, asker: Asker<'_>) -> bool {
         Asker::Unnamed => companion.forge_user_id.is_none(),
         Asker::Doubtful => false,
     }
+}
+
+/// Whether nothing on record names somebody, and somebody with an id asks.
+fn unclaimed_by(owner: &Owner, companion: Option<&Companion>, asker: Asker<'_>) -> bool {
+    let names_nobody = match owner {
+        Owner::User(_) => false,
+        Owner::Unrecorded => true,
+        Owner::Unclear => companion.is_none_or(|companion| companion.forge_user_id.is_none()),
+    };
+    names_nobody && matches!(asker, Asker::Known(_))
 }
 
 #[cfg(test)]
@@ -315,10 +333,30 @@ mod tests {
         slot.source.set(&slot.token, &SecretText::new(format!("{OLD}\n"))).unwrap();
         assert_eq!(slot.token().unwrap().unwrap().owner, Owner::Unrecorded);
         assert_eq!(slot.state(Asker::Unnamed).unwrap(), yours("aaaa"));
-        assert_eq!(slot.state(ALICE).unwrap(), ByoState::NotYours);
-        assert!(matches!(slot.paste(ALICE, &token(NEW)), Err(ByoError::NotYours)));
+        assert_eq!(slot.state(Asker::Doubtful).unwrap(), ByoState::NotYours);
+        assert!(matches!(slot.paste(Asker::Doubtful, &token(NEW)), Err(ByoError::NotYours)));
         slot.paste(Asker::Unnamed, &token(NEW)).unwrap();
         assert_eq!(slot.token().unwrap().unwrap().owner, Owner::Unrecorded);
+    }
+
+    #[test]
+    fn a_token_from_before_the_sign_in_is_used_for_nobody_and_gives_way_to_a_visitors_own() {
+        let slot = slot();
+        slot.source.set(&slot.token, &SecretText::new(OLD)).unwrap();
+        for id in [None, Some("{"), Some(r#"{"forge_user_id":null,"token":{"bytes":1,"ends_in":null}}"#)] {
+            if let Some(companion) = id {
+                slot.source.set(&slot.owner, &SecretText::new(companion)).unwrap();
+            }
+            assert_eq!(slot.state(ALICE).unwrap(), ByoState::Unclaimed, "{id:?}");
+            assert!(!slot.token().unwrap().unwrap().owner.is(ALICE), "{id:?}");
+            assert!(matches!(slot.remove(ALICE), Err(ByoError::NotYours)), "{id:?}");
+        }
+        slot.paste(ALICE, &token(NEW)).unwrap();
+        assert_eq!(slot.state(ALICE).unwrap(), yours("bbbb"));
+        for other in [BOB, Asker::Unnamed] {
+            assert_eq!(slot.state(other).unwrap(), ByoState::NotYours);
+            assert!(matches!(slot.paste(other, &token(OLD)), Err(ByoError::NotYours)));
+        }
     }
 
     #[test]
@@ -343,7 +381,7 @@ mod tests {
         assert_eq!(slot.token().unwrap().unwrap().owner, Owner::Unclear);
         slot.source.set(&slot.owner, &SecretText::new("{")).unwrap();
         assert_eq!(slot.token().unwrap().unwrap().owner, Owner::Unclear);
-        assert_eq!(slot.state(ALICE).unwrap(), ByoState::NotYours);
+        assert_eq!(slot.state(Asker::Unnamed).unwrap(), ByoState::NotYours);
     }
 
     #[test]

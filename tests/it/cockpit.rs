@@ -471,6 +471,32 @@ async fn the_pasted_token_is_seen_and_changed_by_its_owner_only() {
 }
 
 #[tokio::test]
+async fn a_token_from_before_the_sign_in_is_used_for_nobody_and_gives_way_to_a_visitors_own() {
+    let forge = forge(|_, _| created(1)).await;
+    let house = house(url(&forge)).await;
+    // cockpit stood alone, and somebody pasted a token. Then a proxy came, and with it a name for everybody.
+    house.paste("").await;
+    assert_eq!(house.get("/", "").await.source(), "pasted");
+    for visitor in [ALICE_WITHOUT, BOB_WITHOUT] {
+        let page = house.get("/settings", visitor).await;
+        assert_eq!(page.attribute("byo-state", "data-state"), "unclaimed");
+        assert!(!page.html().contains("beef"), "{}", page.html());
+        assert_eq!(house.get("/", visitor).await.source(), "none");
+        assert_eq!(house.file(visitor, "t", "b").await.code(), "no-token");
+        assert_eq!(house.post("/settings/token/remove", visitor, &[]).await.0.status, 403);
+    }
+    assert!(forge.is_untouched(), "the old token is used for nobody");
+    let own = "another-canary-0123456789abcdef0123cafe";
+    assert_eq!(house.post("/settings/token", ALICE_WITHOUT, &[("token", own)]).await.0.status, 303);
+    assert!(house.get("/settings", ALICE_WITHOUT).await.html().contains("set, ends in cafe"));
+    assert_eq!(house.get("/", ALICE_WITHOUT).await.source(), "pasted");
+    for other in [BOB_WITHOUT, ""] {
+        let page = house.get("/settings", other).await;
+        assert_eq!(page.attribute("byo-state", "data-state"), "not-yours", "whose it is is known now");
+    }
+}
+
+#[tokio::test]
 async fn a_slot_that_others_can_read_is_not_used() {
     let house = house("http://forge.test".into()).await;
     house.paste(ALICE_WITHOUT).await;

@@ -153,6 +153,13 @@ impl SlotWords {
                 true,
                 true,
             ),
+            Some(ByoState::Unclaimed) => words(
+                "unclaimed",
+                "a token from before there was a sign-in is set; it is not used for you. Paste one of your own, and it is gone",
+                "Put your own in its place",
+                true,
+                false,
+            ),
             Some(ByoState::NotYours) => words(
                 "not-yours",
                 "somebody else's token is set, and only they can use or remove it. Whoever runs this machine can remove it \
