@@ -13,6 +13,7 @@ use crate::gate::flow::Flows;
 use crate::gate::reason::{self, Reason};
 use crate::gate::settings::Settings;
 use crate::session::cookie::{CookieNames, UnsafeOrigin};
+use crate::wire::hops;
 use crate::wire::inject::ForwardedHeaders;
 use crate::wire::scrub::{ScrubRules, Scrubbed, fold};
 
@@ -86,22 +87,32 @@ pub(super) fn misshapen(head: &Parts, form: PathForm, terms: &Terms) -> Option<R
 /// What the backend learns of where the request came from: from the connection, and from a believed peer's words.
 pub(super) fn forwarded(head: &Parts, scrubbed: &Scrubbed, terms: &Terms) -> ForwardedHeaders {
     let peer = match head.extensions.get::<Peer>() {
-        Some(Peer::Ip(address)) => address_value(address.ip().to_canonical()),
+        Some(Peer::Ip(address)) => Some(address.ip().to_canonical()),
         Some(Peer::Unix) | None => None,
     };
-    let client = match (&scrubbed.forwarded_for, peer) {
-        (Some(before), Some(peer)) => {
-            HeaderValue::from_bytes(&[before.as_bytes(), b", ", peer.as_bytes()].concat()).ok()
-        }
-        (Some(before), None) => Some(before.clone()),
-        (None, peer) => peer,
-    };
+    let client = with(scrubbed.forwarded_for.as_ref(), peer.and_then(address_value));
+    // Who sends none needs none: X-Forwarded-For says the same.
+    let hops = scrubbed.forwarded.as_ref().and_then(|before| {
+        with(Some(before), peer.and_then(|peer| HeaderValue::try_from(hops::element(peer)).ok()))
+    });
     ForwardedHeaders {
         client,
+        hops,
         // What the browser sees is configured, not guessed, so a header cannot alter it.
         proto: Some(terms.proto.clone()),
         host: Some(terms.host.clone()),
         authority: head.uri.authority().map(|_| terms.host.clone()),
+    }
+}
+
+/// A list and one more member of it, as far as there are any.
+fn with(before: Option<&HeaderValue>, last: Option<HeaderValue>) -> Option<HeaderValue> {
+    match (before, last) {
+        (Some(before), Some(last)) => {
+            HeaderValue::from_bytes(&[before.as_bytes(), b", ", last.as_bytes()].concat()).ok()
+        }
+        (Some(before), None) => Some(before.clone()),
+        (None, last) => last,
     }
 }
 

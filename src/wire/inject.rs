@@ -35,6 +35,8 @@ pub struct TokenHeaders {
 pub struct ForwardedHeaders {
     /// `X-Forwarded-For`
     pub client: Option<HeaderValue>,
+    /// `Forwarded`, where a believed peer has sent one.
+    pub hops: Option<HeaderValue>,
     /// `X-Forwarded-Proto`
     pub proto: Option<HeaderValue>,
     /// `X-Forwarded-Host`
@@ -85,6 +87,7 @@ pub fn inject(headers: &mut HeaderMap, injection: Injection) {
         set(name::FORGE_SCOPES, token.scopes.as_ref());
     }
     set(name::FORWARDED_FOR, forwarded.client.as_ref());
+    set(http::header::FORWARDED, forwarded.hops.as_ref());
     set(name::FORWARDED_PROTO, forwarded.proto.as_ref());
     set(name::FORWARDED_HOST, forwarded.host.as_ref());
     set(http::header::HOST, forwarded.authority.as_ref());

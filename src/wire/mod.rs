@@ -22,7 +22,7 @@ mod connect {
 }
 
 #[cfg(feature = "gate")]
-mod hops;
+pub mod hops;
 #[cfg(feature = "gate")]
 pub mod inject;
 #[cfg(feature = "gate")]

@@ -5,7 +5,8 @@
 //! 2. Every name that *folds* to a reserved one goes: lower-cased, each byte that is neither letter nor digit read
 //!    as `-`, as lenient backends read `_` or `.`.
 //! 3. Our own cookies are taken out of `Cookie` and handed over; the others keep their order and bytes.
-//! 4. `X-Request-Id` stays when it is short and harmless; what a believed peer says in `X-Forwarded-For` is handed over.
+//! 4. `X-Request-Id` stays when it is short and harmless; what a believed peer says in `X-Forwarded-For` or `Forwarded` is
+//!    handed over.
 //!
 //! Injection comes last (`inject`): after it nothing is removed, so no client can make a later step drop what we set.
 
@@ -112,6 +113,8 @@ pub struct Scrubbed {
     pub request_id: Option<HeaderValue>,
     /// The addresses a believed peer says the request came through (`X-Forwarded-For`), as far as they make sense.
     pub forwarded_for: Option<HeaderValue>,
+    /// The same, as it says it in `Forwarded` (RFC 7239): one `for` an element.
+    pub forwarded: Option<HeaderValue>,
     /// Whether the request asks to leave HTTP (`Upgrade` named in `Connection`).
     pub upgrade: bool,
     /// How many header lines went because their name is reserved or folds to a reserved one.
@@ -268,6 +271,7 @@ pub fn scrub(headers: &mut HeaderMap, rules: &ScrubRules, believed: bool) -> Scr
     seen.request_id = request_id(headers);
     if believed {
         seen.forwarded_for = hops::believed(headers.get_all(&name::FORWARDED_FOR).iter());
+        seen.forwarded = hops::believed_elements(headers.get_all(header::FORWARDED).iter());
     }
     for line in headers.get_all(header::CONNECTION).iter().chain(headers.get_all("proxy-connection").iter()) {
         for listed in tokens(line) {

@@ -188,8 +188,8 @@ async fn a_trusted_peer_is_believed_as_far_as_what_it_says_makes_sense() {
     for door in &doors {
         for (lines, kept) in &cases {
             let sent: String = lines.iter().map(|line| format!("X-Forwarded-For: {line}\r\n")).collect();
-            let more = "X-Forwarded-Proto: https\r\nX-Forwarded-Host: evil.example\r\nForwarded: for=\"[2001:db8::17]\"\r\n\
-                        X-Real-IP: 10.0.0.1\r\n";
+            let more = "X-Forwarded-Proto: https\r\nX-Forwarded-Host: evil.example\r\nForwarded: for=junk, \
+                        for=\"[2001:DB8::17]:80\";proto=https;host=evil.example\r\nX-Real-IP: 10.0.0.1\r\n";
             let request = format!("GET /open HTTP/1.1\r\nHost: {ours}\r\n{sent}{more}\r\n");
             assert_eq!(door.client().await.ask(request).await.status, 200, "{} {lines:?}", door.listen);
             asked += 1;
@@ -201,6 +201,12 @@ async fn a_trusted_peer_is_believed_as_far_as_what_it_says_makes_sense() {
             if !hops.is_empty() {
                 expected.insert(0, format!("x-forwarded-for: {}", hops.join(", ")));
             }
+            // The other spelling of the same, extended by the same hop.
+            let last = door.peer.map(|peer| match peer.contains(':') {
+                true => format!(", for=\"[{peer}]\""),
+                false => format!(", for={peer}"),
+            });
+            expected.insert(0, format!("forwarded: for=\"[2001:db8::17]\"{}", last.unwrap_or_default()));
             assert_eq!(told(&seen), expected, "{} {lines:?}", door.listen);
         }
     }

@@ -164,11 +164,12 @@ fn forwarding_headers_count_from_a_believed_peer_only() {
         ("connection", "x-forwarded-for"),
     ];
     let seen = check(&lines, &[]);
-    assert_eq!(seen.forwarded_for, None);
+    assert_eq!((seen.forwarded_for, seen.forwarded), (None, None));
     let mut headers = map(&lines);
     let seen = scrub(&mut headers, &rules(), true);
     assert!(headers.is_empty());
     assert_eq!(seen.forwarded_for.unwrap(), "1.2.3.4, 5.6.7.8");
+    assert_eq!(seen.forwarded.unwrap(), "for=9.9.9.9");
 }
 
 #[test]
