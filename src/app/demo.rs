@@ -190,7 +190,8 @@ async fn listeners(wanted: u16) -> Result<(Listeners, u16), BindError> {
     let mut refused = BindError { listen: Listen::Tcp(any), source: io::ErrorKind::AddrInUse.into() };
     for port in ports(wanted) {
         let listen = vec![Listen::Tcp(SocketAddr::from((Ipv4Addr::LOCALHOST, port)))];
-        let settings = serve::settings::Settings { listen, health: None, limits: Limits::default() };
+        let settings =
+            serve::settings::Settings { listen, health: None, limits: Limits::default(), unix_mode: 0o660 };
         let mut listeners = match Listeners::bind(&settings).await {
             Ok(listeners) => listeners,
             Err(taken) => {
@@ -199,8 +200,8 @@ async fn listeners(wanted: u16) -> Result<(Listeners, u16), BindError> {
             }
         };
         let Some(Listen::Tcp(bound)) = listeners.addresses().pop() else { continue };
-        let other = Listen::Tcp(SocketAddr::from((Ipv6Addr::LOCALHOST, bound.port())));
-        match listeners.bind_also(&other).await {
+        let other = SocketAddr::from((Ipv6Addr::LOCALHOST, bound.port()));
+        match listeners.bind_also(other).await {
             // Somebody else's: half of the browsers would go there.
             Err(taken) if taken.source.kind() == io::ErrorKind::AddrInUse => refused = taken,
             // Some machines have none.

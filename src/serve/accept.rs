@@ -1,5 +1,6 @@
 //! From bound sockets to served connections, and back to silence.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -52,15 +53,16 @@ impl Listeners {
         Ok(Self { public, health, limits: settings.limits.clone(), handle: Handle::current() })
     }
 
-    /// Binds one more address for visitors.
+    /// Binds one more TCP address for visitors.
     ///
     /// # Errors
     /// It is taken or not to be had; the others stay.
     ///
     /// # Cancel safety
     /// Dropping the future leaves things as they were.
-    pub async fn bind_also(&mut self, listen: &Listen) -> Result<(), BindError> {
-        self.public.push(Listener::bind(listen).await?);
+    pub async fn bind_also(&mut self, address: SocketAddr) -> Result<(), BindError> {
+        // A TCP port has no file, so its mode says nothing.
+        self.public.push(Listener::bind(&Listen::Tcp(address), 0).await?);
         Ok(())
     }
 

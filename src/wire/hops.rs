@@ -78,13 +78,12 @@ fn node_of(pairs: &[&str]) -> Option<IpAddr> {
         // A token has no colon and no bracket in it (RFC 7239 §4).
         return node.parse::<Ipv4Addr>().ok().map(IpAddr::V4);
     };
-    let (address, port): (IpAddr, &str) = match quoted.strip_prefix('[').and_then(|rest| rest.split_once(']'))
-    {
-        Some((address, port)) => (address.parse::<Ipv6Addr>().ok()?.into(), port),
-        None => {
-            let (address, port) = quoted.split_at(quoted.find(':').unwrap_or(quoted.len()));
-            (address.parse::<Ipv4Addr>().ok()?.into(), port)
-        }
+    let bracketed = quoted.strip_prefix('[').and_then(|rest| rest.split_once(']'));
+    let (address, port): (IpAddr, &str) = if let Some((address, port)) = bracketed {
+        (address.parse::<Ipv6Addr>().ok()?.into(), port)
+    } else {
+        let (address, port) = quoted.split_at(quoted.find(':').unwrap_or(quoted.len()));
+        (address.parse::<Ipv4Addr>().ok()?.into(), port)
     };
     let is_port =
         |digits: &str| digits.parse::<u16>().is_ok() && digits.bytes().all(|byte| byte.is_ascii_digit());
