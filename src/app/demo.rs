@@ -1,10 +1,14 @@
-//! The whole story on one machine: a fake forge, the reference cockpit, and the proxy between them, as an operator would
-//! configure it. All of it listens on loopback, lives in one temporary folder, and leaves nothing behind.
+//! The whole story on one machine: a fake forge, the reference cockpit, and the proxy between them with its operator's part,
+//! as an operator would configure it. All of it listens on loopback, lives in one temporary folder, and leaves nothing behind.
+//!
+//! Cookies know no ports, so what must not share any has a host of its own: the app is at `localhost`, the operator's part
+//! and the forge at `127.0.0.1`. Else an operator's session would travel to the app.
+
+mod stage;
 
 use std::fmt;
 use std::fs::Permissions;
 use std::io;
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::sync::Arc;
@@ -16,19 +20,18 @@ use tokio::runtime::Handle;
 use tokio::task::JoinHandle;
 use url::Url;
 
+use crate::app::doors::{Doors, Serving};
 use crate::app::house::{House, Seams, StartError};
 use crate::base::clock::SystemClock;
-use crate::base::entropy::{Entropy as _, OsEntropy, random_text};
+use crate::base::entropy::{OsEntropy, random_text};
 use crate::base::secret::SecretText;
 use crate::base::secret_file::{self, SecretFileError};
 use crate::config;
 use crate::demo::cockpit::{self, Cockpit, CockpitSettings, Repository};
-use crate::forge::fake::{
-    FakeForge, FakeSettings, FakeVersion, NewApplication, NewRepository, NewUser, Unknown,
-};
-use crate::serve::settings::{Limits, Listen};
-use crate::serve::{self, BindError, Listeners, Readiness, Serve};
+use crate::forge::fake::{FakeForge, FakeVersion, Unknown};
+use crate::serve::{BindError, Readiness};
 use crate::wire::trust::Trust;
+use stage::{People, Written};
 
 /// How the demo is to be.
 #[derive(Clone, Debug)]
@@ -41,8 +44,12 @@ pub struct DemoSettings {
     pub version: FakeVersion,
     /// Where the proxy listens if it can; another port is picked if not. 0: any.
     pub proxy_port: u16,
+    /// Where the operator's part listens if it can. 0: any.
+    pub admin_port: u16,
     /// Where the forge listens if it can. 0: any.
     pub forge_port: u16,
+    /// Who may use the app, as in `[access] allow`: everybody at the forge, so that a new account can sign in at once.
+    pub allow: Vec<String>,
 }
 
 impl Default for DemoSettings {
@@ -52,7 +59,9 @@ impl Default for DemoSettings {
             pass_through: true,
             version: FakeVersion::V15,
             proxy_port: 8080,
+            admin_port: 8081,
             forge_port: 3000,
+            allow: vec!["any-user".to_owned()],
         }
     }
 }
@@ -108,13 +117,17 @@ pub struct Demo {
     pub url: Url,
     /// An account that can sign in at once, and one that must change its password first.
     pub accounts: [DemoAccount; 2],
+    /// Where the operator's page is; it leads there by itself.
+    pub admin_url: Url,
+    /// A site admin of the forge.
+    pub operator: DemoAccount,
     /// The forge.
     pub forge: FakeForge,
     /// The proxy.
     pub house: House,
     folder: TempDir,
     cockpit: Cockpit,
-    serve: Serve,
+    serving: Serving,
     watch: JoinHandle<()>,
 }
 
@@ -130,11 +143,14 @@ impl Demo {
         // Who reaches cockpit's socket is believed to be the proxy, so nobody else on this machine may.
         let private = Permissions::from_mode(0o700);
         let folder = tempfile::Builder::new().prefix("hero_proxy-demo-").permissions(private).tempdir()?;
-        let (listeners, proxy_port) = listeners(settings.proxy_port).await?;
-        let url = Url::parse(&format!("http://localhost:{proxy_port}/")).map_err(io::Error::other)?;
-        let forge = fake_forge(settings).await?;
+        let (app, app_port) = stage::app_listeners(settings.proxy_port).await?;
+        let (admin, admin_port) = stage::admin_listeners(settings.admin_port).await?;
+        let address = |host, port| Url::parse(&format!("http://{host}:{port}/")).map_err(io::Error::other);
+        let (url, admin_url) = (address("localhost", app_port)?, address("127.0.0.1", admin_port)?);
+        let forge = stage::fake_forge(settings).await?;
         let client_secret = random_text::<32>(&OsEntropy);
-        let accounts = furnish(&forge, &url, &client_secret)?;
+        let People { accounts, operator, admin_token } =
+            stage::furnish(&forge, [&url, &admin_url], &client_secret)?;
 
         let socket = folder.path().join("cockpit.sock");
         let (owner, name) = REPOSITORY;
@@ -146,7 +162,7 @@ impl Demo {
                 slot_dir: folder.path().join("slots"),
                 trust: Trust::unix_peer(),
                 proxy_prefix: "/_hero".to_owned(),
-                hosts: vec![format!("localhost:{proxy_port}")],
+                hosts: vec![format!("localhost:{app_port}")],
                 forge_timeout: Duration::from_secs(10),
             },
             Arc::new(SystemClock),
@@ -155,11 +171,21 @@ impl Demo {
         .await?;
 
         let file = folder.path().join("proxy.toml");
-        let secret = folder.path().join("client_secret");
-        secret_file::create_new(&secret, &SecretText::new(client_secret))?;
-        std::fs::write(&file, proxy_toml(settings.pass_through, &listeners, &url, &forge, &socket))?;
-        let (house, serve, watch) = proxy(&file, listeners)?;
-        Ok(Self { url, accounts, forge, house, folder, cockpit, serve, watch })
+        secret_file::create_new(&folder.path().join("client_secret"), &SecretText::new(client_secret))?;
+        secret_file::create_new(&folder.path().join("admin_token"), &admin_token)?;
+        let toml = stage::proxy_toml(&Written {
+            settings,
+            app: (&app, &url),
+            admin: (&admin, &admin_url),
+            forge: forge.url(),
+            upstream: &socket,
+        });
+        std::fs::write(&file, toml)?;
+        let house = house(&file)?;
+        let readiness = Readiness::of(["forge", "store"]);
+        let serving = Doors { app, admin: Some(admin), socket: None }.serve(&house, &readiness);
+        let watch = Handle::current().spawn(house.watch(readiness).run());
+        Ok(Self { url, accounts, admin_url, operator, forge, house, folder, cockpit, serving, watch })
     }
 
     /// Where the demo keeps its files while it runs.
@@ -170,7 +196,7 @@ impl Demo {
     /// Ends all of it and removes the folder.
     pub async fn stop(self) {
         let limit = Duration::from_secs(5);
-        self.serve.shutdown(limit).await;
+        self.serving.shutdown(limit).await;
         self.watch.abort();
         self.house.drain(limit).await;
         self.cockpit.stop(limit).await;
@@ -179,137 +205,7 @@ impl Demo {
     }
 }
 
-/// The ports that are tried: the wanted one, then whichever is free.
-fn ports(wanted: u16) -> [u16; 4] {
-    [wanted, 0, 0, 0]
-}
-
-/// Both loopbacks at one port: browsers try either first. What is bound here is served later, so nobody comes in between.
-async fn listeners(wanted: u16) -> Result<(Listeners, u16), BindError> {
-    let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-    let mut refused = BindError { listen: Listen::Tcp(any), source: io::ErrorKind::AddrInUse.into() };
-    for port in ports(wanted) {
-        let listen = vec![Listen::Tcp(SocketAddr::from((Ipv4Addr::LOCALHOST, port)))];
-        let settings =
-            serve::settings::Settings { listen, health: None, limits: Limits::default(), unix_mode: 0o660 };
-        let mut listeners = match Listeners::bind(&settings).await {
-            Ok(listeners) => listeners,
-            Err(taken) => {
-                refused = taken;
-                continue;
-            }
-        };
-        let Some(Listen::Tcp(bound)) = listeners.addresses().pop() else { continue };
-        let other = SocketAddr::from((Ipv6Addr::LOCALHOST, bound.port()));
-        match listeners.bind_also(other).await {
-            // Somebody else's: half of the browsers would go there.
-            Err(taken) if taken.source.kind() == io::ErrorKind::AddrInUse => refused = taken,
-            // Some machines have none.
-            Ok(()) | Err(_) => return Ok((listeners, bound.port())),
-        }
-    }
-    Err(refused)
-}
-
-async fn fake_forge(settings: &DemoSettings) -> io::Result<FakeForge> {
-    let mut refused = io::ErrorKind::AddrInUse.into();
-    for port in ports(settings.forge_port) {
-        let listen = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
-        let fake = FakeSettings {
-            version: settings.version,
-            token_lifetime: settings.token_lifetime,
-            listen,
-            ..FakeSettings::default()
-        };
-        match FakeForge::start(fake).await {
-            Ok(forge) => return Ok(forge),
-            Err(taken) => refused = taken,
-        }
-    }
-    Err(refused)
-}
-
-fn furnish(forge: &FakeForge, url: &Url, client_secret: &str) -> Result<[DemoAccount; 2], Unknown> {
-    let account = |login| DemoAccount { login, password: readable_password() };
-    let accounts = [account("alice"), account("nina")];
-    let [alice, nina] = &accounts;
-    forge.add_user(NewUser {
-        full_name: "Alice Example".to_owned(),
-        ..NewUser::new(alice.login, &alice.password)
-    });
-    forge.add_user(NewUser {
-        full_name: "Nina New".to_owned(),
-        must_change_password: true,
-        ..NewUser::new(nina.login, &nina.password)
-    });
-    let (owner, name) = REPOSITORY;
-    forge.add_user(NewUser::new(owner, &readable_password()));
-    forge.add_member(alice.login, "acme", Some("ops"));
-    forge.add_repository(NewRepository { owner: owner.to_owned(), name: name.to_owned(), private: false })?;
-    let redirect_uri = format!("{url}_hero/auth/callback");
-    forge.add_application(NewApplication::new("Cockpit (demo)", CLIENT_ID, client_secret, &redirect_uri));
-    Ok(accounts)
-}
-
-/// Twelve letters that nobody mistakes for each other: typed by hand, for one demo.
-fn readable_password() -> String {
-    const LETTERS: &[u8; 16] = b"abcdefghkmnpqrst";
-    let mut chance = [0; 12];
-    OsEntropy.fill(&mut chance);
-    let letter = |byte: &u8| LETTERS.get(usize::from(byte & 15)).map(|letter| char::from(*letter));
-    let mut password = String::new();
-    for (at, byte) in chance.iter().enumerate() {
-        if at > 0 && at % 4 == 0 {
-            password.push('-');
-        }
-        password.extend(letter(byte));
-    }
-    password
-}
-
-fn proxy_toml(
-    pass_through: bool,
-    listeners: &Listeners,
-    url: &Url,
-    forge: &FakeForge,
-    socket: &Path,
-) -> String {
-    let listen: Vec<_> = listeners.addresses().iter().map(|address| format!("\"{address}\"")).collect();
-    format!(
-        r#"[server]
-listen = [{listen}]
-public_url = "{public_url}"
-
-[forge]
-url = "{forge}"
-client_id = "{CLIENT_ID}"
-client_secret = {{ file = "client_secret" }}
-
-[features]
-forge_token_pass_through = {pass_through}
-
-[access]
-allow = ["user:alice", "user:nina"]
-
-[session]
-store = "sqlite"
-path = "sessions.db"
-key = {{ file = "session_key" }}
-
-[[routes]]
-path = "/"
-upstream = "unix:{socket}"
-forge_token = true
-groups = true
-"#,
-        listen = listen.join(", "),
-        public_url = url.as_str().trim_end_matches('/'),
-        forge = forge.url().as_str().trim_end_matches('/'),
-        socket = socket.display(),
-    )
-}
-
-fn proxy(file: &Path, listeners: Listeners) -> Result<(House, Serve, JoinHandle<()>), DemoError> {
+fn house(file: &Path) -> Result<House, DemoError> {
     let checked = config::load(file);
     let Some(config) = checked.config else {
         let lines: Vec<String> = checked
@@ -319,9 +215,5 @@ fn proxy(file: &Path, listeners: Listeners) -> Result<(House, Serve, JoinHandle<
             .collect();
         return Err(DemoError::Config(lines.concat()));
     };
-    let house = House::build(config, Seams::default(), Handle::current())?;
-    let readiness = Readiness::of(["forge", "store"]);
-    let serve = listeners.serve(house.front(), readiness.clone());
-    let watch = Handle::current().spawn(house.watch(readiness).run());
-    Ok((house, serve, watch))
+    Ok(House::build(config, Seams::default(), Handle::current())?)
 }

@@ -15,9 +15,9 @@ const OWNERS_ONLY: u32 = 0o600;
 /// Sockets that are bound and do not serve yet.
 #[derive(Debug)]
 pub struct Doors {
-    app: Listeners,
-    admin: Option<Listeners>,
-    socket: Option<Listeners>,
+    pub(super) app: Listeners,
+    pub(super) admin: Option<Listeners>,
+    pub(super) socket: Option<Listeners>,
 }
 
 impl Doors {

@@ -78,17 +78,23 @@ pub(crate) fn demo(args: &DemoArgs) -> anyhow::Result<ExitCode> {
 
 fn welcome(demo: &Demo, settings: &DemoSettings) -> String {
     let mut text = String::from("\nhero_proxy demo: a fake forge, an app, and the proxy between them.\n\n");
-    let forge = demo.forge.url();
-    for (what, url, wanted) in
-        [("proxy", &demo.url, settings.proxy_port), ("forge", forge, settings.forge_port)]
-    {
+    for (what, url, wanted) in [
+        ("proxy", &demo.url, settings.proxy_port),
+        ("operator's page", &demo.admin_url, settings.admin_port),
+        ("forge", demo.forge.url(), settings.forge_port),
+    ] {
         let port = url.port_or_known_default().unwrap_or_default();
         if port != wanted {
-            text += &format!("  Port {wanted} is taken; the {what} listens on {port}.\n");
+            let verb = if what == "operator's page" { "is at" } else { "listens on" };
+            text += &format!("  Port {wanted} is taken; the {what} {verb} {port}.\n");
         }
     }
+    text + &for_visitors(demo, settings) + &for_operators(demo) + "\n  Ctrl-C ends it all.\n"
+}
+
+fn for_visitors(demo: &Demo, settings: &DemoSettings) -> String {
     let [alice, nina] = &demo.accounts;
-    text += &format!(
+    format!(
         "
   Open     {url}
 
@@ -103,10 +109,9 @@ fn welcome(demo: &Demo, settings: &DemoSettings) -> String {
   Look at  the forge     {forge}
            who am I      {url}_hero/auth/whoami
            token life    {life} s; it is renewed before it ends (try --token-lifetime 20s)
-
-  Ctrl-C ends it all.
 ",
         url = demo.url,
+        forge = demo.forge.url(),
         alice = alice.login,
         alice_password = alice.password,
         nina = nina.login,
@@ -117,8 +122,24 @@ fn welcome(demo: &Demo, settings: &DemoSettings) -> String {
             ": the flag is off, so paste one in its settings"
         },
         life = settings.token_lifetime.as_secs(),
-    );
-    text
+    )
+}
+
+fn for_operators(demo: &Demo) -> String {
+    format!(
+        "
+  Operate  {admin}   in a private window, since the forge knows you in the first one
+
+  Sign in  {login:<6} {password}   a site admin of the forge
+
+  Then     1. Press \"Create user\", choose a name, copy the password: it is shown once.
+           2. In another private window open the first address, and sign in as the new user: the forge wants a new
+              password, and then it is straight on to the app.
+",
+        admin = demo.admin_url,
+        login = demo.operator.login,
+        password = demo.operator.password,
+    )
 }
 
 /// Opens the address with the desktop's own opener; without one there is still the address on the screen.

@@ -39,6 +39,7 @@ class House {
     this.browser = browser;
     this.told = told;
     this.url = told.url;
+    this.admin = told.admin;
     this.forge = told.forge;
     this.visitors = [];
   }
@@ -46,6 +47,31 @@ class House {
   /** The proxy's address with this path. */
   at(path) {
     return new URL(path, this.url).href;
+  }
+
+  /** The operator's part's address with this path. */
+  adminAt(path) {
+    return new URL(path, this.admin).href;
+  }
+
+  /** From now on this is in no address and on no page. */
+  keepSecret(text) {
+    this.told.canaries = [...(this.told.canaries ?? []), text];
+  }
+
+  /** Pictures of pages beside each other, for the papers. */
+  async picture(name, pages) {
+    const folder = this.told.screenshots;
+    if (!folder) return;
+    const images = pages.map((page) => {
+      const bytes = readFileSync(`${folder}/${page}.png`).toString("base64");
+      return `<img src="data:image/png;base64,${bytes}" alt="">`;
+    });
+    const page = await this.browser.newPage({ viewport: { width: 1984, height: 458 } });
+    const style = "body{margin:0;display:flex;gap:32px;background:#d8dde5;padding:16px;width:max-content}img{height:426px}";
+    await page.setContent(`<!doctype html><style>${style}</style>${images.join("")}`);
+    await page.locator("body").screenshot({ path: `${folder}/${name}.png` });
+    await page.close();
   }
 
   /** Somebody with a browser of their own: no cookie is shared. */
@@ -70,7 +96,8 @@ class Visitor {
     context.on("response", (response) => {
       if (response.status() < 400) return;
       const { host, pathname } = new URL(response.url());
-      const where = host === new URL(house.forge).host ? "forge" : "proxy";
+      const places = { [new URL(house.forge).host]: "forge", [new URL(house.admin).host]: "admin" };
+      const where = places[host] ?? "proxy";
       this.refusals.push(`${response.status()} ${where} ${pathname}`);
     });
     context.on("requestfailed", (request) => {
@@ -93,7 +120,7 @@ class Visitor {
     const referer = request.headers().referer ?? url;
     const elsewhere = new URL(referer).origin !== new URL(url).origin;
     if (elsewhere && /[?&](code|state)=/.test(referer)) this.troubles.push(`a code or state in a referrer to ${bare(url)}`);
-    const ours = [this.house.url, this.house.forge].some((place) => url.startsWith(place));
+    const ours = [this.house.url, this.house.admin, this.house.forge].some((place) => url.startsWith(place));
     if (!ours && !url.startsWith("chrome-error:")) this.troubles.push(`a request elsewhere: ${bare(url)}`);
   }
 
@@ -136,8 +163,8 @@ class Visitor {
     await page.waitForLoadState();
     assert.ok((await page.title()) !== "", `${name}: a title`);
     const kept = await page.evaluate(() => JSON.stringify([{ ...localStorage }, { ...sessionStorage }, document.cookie]));
-    const origin = new URL(page.url()).origin;
-    if (origin === new URL(this.house.url).origin) assert.equal(kept, '[{},{},""]', `${name}: scripts see nothing`);
+    const own = [this.house.url, this.house.admin].map((url) => new URL(url).origin);
+    if (own.includes(new URL(page.url()).origin)) assert.equal(kept, '[{},{},""]', `${name}: scripts see nothing`);
     assert.ok(!this.#isSecret(await page.content()), `${name}: no token in the page`);
     for (const colorScheme of ["light", "dark"]) {
       await page.emulateMedia({ colorScheme });
@@ -176,6 +203,14 @@ class Visitor {
     await page.getByLabel("Username or email address").fill(account.login);
     await page.getByLabel("Password").fill(account.password);
     await page.getByRole("button", { name: "Sign in" }).click();
+  }
+
+  /** Opens the operator's page and goes all the way. */
+  async operate(page, account) {
+    await page.goto(this.house.admin);
+    await this.signInAtForge(page, account);
+    await allow(page);
+    await page.waitForURL(this.house.adminAt("/_hero/admin/users"));
   }
 
   /** Opens a path and goes all the way: sign-in, consent. */
@@ -218,6 +253,29 @@ export async function checkOwnAnswer(response) {
     assert.ok(policy.includes(part), `${policy} says ${part}`);
   }
   assert.ok(!/unsafe|\*/.test(policy), policy);
+}
+
+/** Presses Tab until that element has the focus; at each stop the focus must show. */
+export async function tabTo(page, selector) {
+  const wanted = page.locator(selector).first();
+  await wanted.waitFor();
+  for (let stop = 0; stop < 20; stop += 1) {
+    await page.keyboard.press("Tab");
+    const { tag, shown } = await page.evaluate(() => {
+      const style = getComputedStyle(document.activeElement);
+      const shown = style.outlineStyle !== "none" && parseFloat(style.outlineWidth) >= 1;
+      return { tag: document.activeElement.outerHTML.slice(0, 80), shown };
+    });
+    assert.ok(shown || tag.startsWith("<body"), `the focus shows on ${tag}`);
+    if (await wanted.evaluate((element) => element === document.activeElement)) return;
+  }
+  assert.fail(`${selector} is out of reach`);
+}
+
+/** Goes to an element by Tab, and presses a key there. */
+export async function press(page, selector, key = "Enter") {
+  await tabTo(page, selector);
+  await page.keyboard.press(key);
 }
 
 /** What stands in an element. */

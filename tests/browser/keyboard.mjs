@@ -1,29 +1,7 @@
 // The whole story without a mouse: everything that is needed is reached by Tab, and one sees where one is.
 
 import assert from "node:assert/strict";
-import { story, words } from "./house.mjs";
-
-/** Presses Tab until that element has the focus; at each stop the focus must show. */
-async function tabTo(page, selector) {
-  const wanted = page.locator(selector).first();
-  await wanted.waitFor();
-  for (let stop = 0; stop < 20; stop += 1) {
-    await page.keyboard.press("Tab");
-    const { tag, shown } = await page.evaluate(() => {
-      const style = getComputedStyle(document.activeElement);
-      const shown = style.outlineStyle !== "none" && parseFloat(style.outlineWidth) >= 1;
-      return { tag: document.activeElement.outerHTML.slice(0, 80), shown };
-    });
-    assert.ok(shown || tag.startsWith("<body"), `the focus shows on ${tag}`);
-    if (await wanted.evaluate((element) => element === document.activeElement)) return;
-  }
-  assert.fail(`${selector} is out of reach`);
-}
-
-async function press(page, selector, key = "Enter") {
-  await tabTo(page, selector);
-  await page.keyboard.press(key);
-}
+import { press, story, tabTo, words } from "./house.mjs";
 
 await story(async (house) => {
   const { alice, title } = house.told;

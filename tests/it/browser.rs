@@ -73,9 +73,10 @@ fn tell(
         let [alice, nina] = &demo.accounts;
         let mut told = json!({
             "chromium": tools.chromium, "screenshots": std::env::var_os("HERO_TEST_SCREENSHOTS").map(PathBuf::from),
-            "url": demo.url, "forge": demo.forge.url(),
+            "url": demo.url, "admin": demo.admin_url, "forge": demo.forge.url(),
             "alice": { "login": alice.login, "password": alice.password },
             "nina": { "login": nina.login, "password": nina.password },
+            "olga": { "login": demo.operator.login, "password": demo.operator.password },
         });
         if let (Value::Object(told), Value::Object(more)) = (&mut told, prepare(&demo)) {
             told.extend(more);
@@ -130,7 +131,7 @@ fn end_all_of(home: &Path) -> usize {
 
 /// Ports that are free, and the flag.
 fn house(pass_through: bool) -> DemoSettings {
-    DemoSettings { pass_through, proxy_port: 0, forge_port: 0, ..DemoSettings::default() }
+    DemoSettings { pass_through, proxy_port: 0, admin_port: 0, forge_port: 0, ..DemoSettings::default() }
 }
 
 fn issues(demo: &Demo) -> Vec<(String, String)> {
@@ -206,7 +207,8 @@ fn whatever_is_refused_is_explained_with_a_way_out() {
         demo.forge.add_user(NewUser::new(login, password));
         json!({ "mallory": { "login": login, "password": password } })
     };
-    tell("refusals", &house(true), prepare, |_| {});
+    let allow = ["user:alice", "user:nina"].map(str::to_owned).to_vec();
+    tell("refusals", &DemoSettings { allow, ..house(true) }, prepare, |_| {});
 }
 
 /// Holds: G1.

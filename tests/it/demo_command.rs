@@ -14,13 +14,14 @@ use crate::support::program::Program;
 use crate::support::raw::RawClient;
 
 /// The ports that the demo would like to have. They are taken here, by this test or by somebody else.
-const LIKED: [u16; 2] = [8080, 3000];
+const LIKED: [u16; 3] = [8080, 8081, 3000];
 
 struct Demo {
     program: Program,
     /// Where it may put its files.
     folder: TempDir,
     proxy: Url,
+    admin: Url,
     forge: Url,
     said: String,
     _taken: Vec<TcpListener>,
@@ -37,10 +38,10 @@ impl Demo {
         let url = |label: &str| {
             let line =
                 said.lines().find(|line| line.contains(label)).unwrap_or_else(|| panic!("{label}: {said}"));
-            Url::parse(line.split_whitespace().last().unwrap()).unwrap()
+            Url::parse(line.split_whitespace().find(|word| word.starts_with("http://")).unwrap()).unwrap()
         };
-        let (proxy, forge) = (url("  Open "), url("the forge  "));
-        Self { program, folder, proxy, forge, said, _taken: taken }
+        let (proxy, admin, forge) = (url("  Open "), url("  Operate "), url("the forge  "));
+        Self { program, folder, proxy, admin, forge, said, _taken: taken }
     }
 
     fn address(url: &Url) -> SocketAddr {
@@ -56,12 +57,16 @@ impl Demo {
     }
 
     async fn sign_in(&self, login: &str) -> Page {
+        self.sign_in_at(&self.proxy, login).await
+    }
+
+    async fn sign_in_at(&self, url: &Url, login: &str) -> Page {
         let line = self.said.lines().find(|line| line.contains(&format!(" {login} "))).unwrap();
         let mut words = line.split_whitespace().skip_while(|word| *word != login);
         let password = words.nth(1).unwrap();
-        let host = format!("localhost:{}", self.proxy.port().unwrap());
-        let mut browser = Browser::knowing(&host, Self::address(&self.proxy));
-        browser.sign_in(&self.proxy, login, password).await
+        let host = format!("{}:{}", url.host_str().unwrap(), url.port().unwrap());
+        let mut browser = Browser::knowing(&host, Self::address(url));
+        browser.sign_in(url, login, password).await
     }
 
     /// Ends it, and looks that nothing of it is left.
@@ -70,7 +75,7 @@ impl Demo {
         assert_eq!(self.program.ended().await, Ok(0), "{}", self.program.text());
         assert!(self.program.text().contains("nothing stays behind"), "{}", self.program.text());
         assert_eq!(fs::read_dir(self.folder.path()).unwrap().count(), 0);
-        for url in [&self.proxy, &self.forge] {
+        for url in [&self.proxy, &self.admin, &self.forge] {
             let port = url.port().unwrap();
             TcpListener::bind(("127.0.0.1", port)).unwrap_or_else(|error| panic!("port {port}: {error}"));
         }
@@ -101,8 +106,36 @@ async fn the_demo_says_what_to_do_works_and_leaves_nothing_behind() {
     assert_eq!(page.status(), 200, "{}", page.text());
     assert!(page.text().contains("alice"));
     assert_eq!(children(demo.program.pid()), [""; 0]);
+    // The operator's page is where it says, and the way in is the one that it says.
+    let page = demo.sign_in_at(&demo.admin, "olga").await;
+    assert_eq!((page.status(), page.url.path()), (200, "/_hero/admin/users"), "{}", page.text());
+    assert!(page.text().contains("olga"));
+    assert_eq!(demo.sign_in_at(&demo.admin, "alice").await.status(), 403);
     // Secrets, sessions and the socket of an app that believes whoever reaches it.
     assert_eq!(fs::metadata(demo.files()).unwrap().permissions().mode() & 0o777, 0o700);
+    demo.end(Signal::INT).await;
+}
+
+/// What the operator's part shows the forge lies in one file, and is told nobody.
+///
+/// Holds: A12.
+#[tokio::test]
+async fn the_demos_admin_token_is_neither_said_nor_in_the_command_line_nor_the_environment() {
+    let demo = Demo::start(&[]).await;
+    let file = demo.files().join("admin_token");
+    assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
+    let token = fs::read_to_string(file).unwrap();
+    assert!(token.trim().len() >= 40);
+    demo.sign_in_at(&demo.admin, "olga").await;
+    let process = PathBuf::from(format!("/proc/{}", demo.program.pid()));
+    for told in [
+        demo.program.text().into_bytes(),
+        fs::read(process.join("cmdline")).unwrap(),
+        fs::read(process.join("environ")).unwrap(),
+        fs::read(demo.files().join("proxy.toml")).unwrap(),
+    ] {
+        assert!(!String::from_utf8_lossy(&told).contains(token.trim()));
+    }
     demo.end(Signal::INT).await;
 }
 
@@ -128,15 +161,16 @@ async fn every_part_of_the_demo_answers_to_its_own_name_only() {
     let demo = Demo::start(&[]).await;
     let socket = demo.files().join("cockpit.sock");
     let ask = |host: String| format!("GET / HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n");
-    let (proxy, forge) = (demo.proxy.port().unwrap(), demo.forge.port().unwrap());
-    for host in ["evil.example".to_owned(), format!("evil.example:{proxy}"), format!("evil.example:{forge}")]
-    {
+    let [proxy, admin, forge] = [&demo.proxy, &demo.admin, &demo.forge].map(|url| url.port().unwrap());
+    let evil = [proxy, admin, forge].map(|port| format!("evil.example:{port}"));
+    for host in evil.into_iter().chain(["evil.example".to_owned()]) {
         let answers = [
             RawClient::tcp(Demo::address(&demo.proxy)).await.ask(ask(host.clone())).await,
+            RawClient::tcp(Demo::address(&demo.admin)).await.ask(ask(host.clone())).await,
             RawClient::tcp(Demo::address(&demo.forge)).await.ask(ask(host.clone())).await,
             RawClient::unix(&socket).await.ask(ask(host.clone())).await,
         ];
-        assert_eq!(answers.map(|answer| answer.status), [421; 3], "{host}");
+        assert_eq!(answers.map(|answer| answer.status), [421; 4], "{host}");
     }
     let through = RawClient::unix(&socket).await.ask(ask(format!("localhost:{proxy}"))).await;
     assert_eq!(through.status, 200);

@@ -466,7 +466,13 @@ async fn the_program_never_tells_a_secret_whatever_happens() {
 async fn a_pasted_token_is_told_to_nobody_but_the_forge() {
     for pass_through in [true, false] {
         let logs = Logs::listen();
-        let settings = DemoSettings { pass_through, proxy_port: 0, forge_port: 0, ..DemoSettings::default() };
+        let settings = DemoSettings {
+            pass_through,
+            proxy_port: 0,
+            admin_port: 0,
+            forge_port: 0,
+            ..DemoSettings::default()
+        };
         let demo = Demo::start(&settings).await.unwrap();
         let mut secrets = Secrets::default();
         let account = &demo.accounts[0];

@@ -15,8 +15,14 @@ struct Story {
 
 impl Story {
     async fn begin(version: FakeVersion, pass_through: bool) -> Self {
-        let settings =
-            DemoSettings { version, pass_through, proxy_port: 0, forge_port: 0, ..DemoSettings::default() };
+        let settings = DemoSettings {
+            version,
+            pass_through,
+            proxy_port: 0,
+            admin_port: 0,
+            forge_port: 0,
+            ..DemoSettings::default()
+        };
         let demo = Demo::start(&settings).await.unwrap();
         let browser = Self::browser(&demo);
         Self { demo, browser }
