@@ -8,6 +8,8 @@ use std::ops::Range;
 
 use serde::Serialize;
 
+use crate::config::hush::{hushed, may_hold_a_password};
+
 /// Whether a complaint stops the start.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
@@ -206,9 +208,12 @@ impl<'t> Report<'t> {
     ) {
         let at = spot.span.clone().map(|span| locate(self.text, &span));
         let source_line = at.as_ref().map(|(_, line)| printable(&cut(line, spot.show)));
-        let (what, fix) = (printable(what), printable(fix));
+        let told = |words: &str| printable(&hushed(words));
+        let (what, fix, key) = (told(what), told(fix), told(&spot.key));
+        // What was probably meant may be made of what was written.
+        let written = spot.span.clone().and_then(|span| self.text.get(span)).unwrap_or_default();
+        let did_you_mean = if may_hold_a_password(written) { Vec::new() } else { did_you_mean };
         let place = at.map(|(place, _)| place);
-        let key = printable(&spot.key);
         self.complaints.push(Complaint { severity, place, key, what, fix, did_you_mean, source_line, about });
     }
 }
@@ -232,13 +237,13 @@ fn printable(text: &str) -> String {
 }
 
 fn cut(line: &str, show: Show) -> String {
-    // An inline table may hold other keys than the one that is meant, and an URL may hold a password.
-    let is_one_key = !line.contains(['{', '@']) && line.matches('=').count() < 2;
+    // An inline table may hold other keys than the one that is meant.
+    let is_one_key = !line.contains('{') && line.matches('=').count() < 2 && !may_hold_a_password(line);
     match (show, line.split_once('=')) {
         (Show::Line, _) if is_one_key => line.to_owned(),
-        (_, Some((key, _))) => format!("{key}= ..."),
-        (_, None) if line.trim_start().starts_with('[') => line.to_owned(),
-        (_, None) => "...".to_owned(),
+        (_, Some((key, _))) if !may_hold_a_password(key) => format!("{key}= ..."),
+        (_, None) if line.trim_start().starts_with('[') && !may_hold_a_password(line) => line.to_owned(),
+        _ => "...".to_owned(),
     }
 }
 
@@ -263,6 +268,8 @@ mod tests {
         assert_eq!(cut("[forge", Show::Key), "[forge");
         assert_eq!(cut("url = \"https://a\"", Show::Line), "url = \"https://a\"");
         assert_eq!(cut("url = \"https://a:hunter2@b\"", Show::Line), "url = ...");
+        assert_eq!(cut("\"a:hunter2@b\" = 1", Show::Line), "...");
+        assert_eq!(cut("[a:hunter2@b]", Show::Line), "...");
         assert_eq!(cut("forge = { url = 1, client_secret = \"hunter2\" }", Show::Line), "forge = ...");
     }
 }

@@ -15,6 +15,7 @@ pub mod source;
 pub mod summary;
 pub mod unit;
 
+mod hush;
 mod raw;
 
 use std::io::Read as _;

@@ -371,6 +371,8 @@ async fn the_program_never_tells_a_secret_whatever_happens() {
         ("forge", format!("client_secrte = \"{misplaced}\"\n")),
         ("session", format!("key = \"{misplaced}\"\n")),
         ("session", format!("password = \"{misplaced}\" \"\n")),
+        ("forge", format!("internal_url = \"http://us:{misplaced}@[::1\"\n")),
+        ("session", format!("store = \"redis://:{misplaced}@10.0.0.1/0\"\n")),
     ] {
         desk.sections = good.clone();
         let lines = desk.section(section);

@@ -183,7 +183,7 @@ fn upstream(
         return Some(Upstream::Unix { path: path.into() });
     }
     if !(is_https || text.value.starts_with("http://")) {
-        let fix = "write \"http://host:port\", \"https://host:port\" or \"unix:/path\"";
+        let fix = "write \"http://host:9000\", \"https://host:8443\" or \"unix:/path\"";
         report.error(&text.spot, "not the address of an upstream", fix);
         return None;
     }

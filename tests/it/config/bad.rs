@@ -390,6 +390,68 @@ fn a_broken_line_with_a_secret_in_it_is_not_shown() {
     }
 }
 
+/// Wherever an address with a password is written, and however it is spoilt: neither the check in its two forms nor a log
+/// repeats it. Holds: K4 (passwords in the configuration), X5.
+#[test]
+fn a_password_in_an_address_is_shown_nowhere_whatever_key_it_is_written_to() {
+    let desk = Desk::new();
+    let addresses = [
+        "https://alice:canary7@forge.example.org",
+        "https://alice:canary7@forge.example.org:99999",
+        "https://alice:canary7@[::1",
+        "https://alice:canary7%40forge.example.org/",
+        "https://alice:canary7",
+        "http://alice:canary7:9000",
+        "redis://:canary7@10.0.0.1:6379/0",
+        "alice:canary7@10.0.0.1:9000",
+        "//alice:canary7@h",
+        "https://alice:canary7\u{ff20}h/",
+        "https://h/?password=canary7",
+        "https://h/#canary7",
+        "unix:/run/x?canary7@h",
+        "http://alice:can canary7@h",
+    ];
+    let mut refused = 0;
+    let mut silent = |text: &str| {
+        let checked = desk.check(text);
+        refused += usize::from(checked.config.is_none());
+        let mut all = hero_proxy::config::render::text("proxy.toml", &checked);
+        all += &hero_proxy::config::render::value("proxy.toml", &checked).to_string();
+        for complaint in &checked.complaints {
+            all += &hero_proxy::config::render::line("proxy.toml", complaint);
+        }
+        assert!(!all.contains("canary7"), "{text}\n{all}");
+    };
+    for address in addresses {
+        for part in hero_proxy::config::keys::PARTS {
+            let head = if part.repeated { format!("[[{}]]", part.name) } else { format!("[{}]", part.name) };
+            for key in part.keys.iter().map(|key| key.name).chain(["no_such_key"]) {
+                for value in [
+                    format!("\"{address}\""),
+                    format!("[\"{address}\"]"),
+                    format!("[\n  \"{address}\",\n]"),
+                    format!("{{ file = \"{address}\" }}"),
+                    format!("{{ credential = \"{address}\" }}"),
+                    format!("\"{address}"),
+                    format!("'''\n{address}\n"),
+                    address.to_owned(),
+                ] {
+                    silent(&format!("{head}\n{key} = {value}\n"));
+                }
+            }
+        }
+        for line in [
+            format!("\"{address}\" = 1"),
+            format!("[\"{address}\"]"),
+            format!("[{address}]"),
+            address.to_owned(),
+        ] {
+            silent(&and(&format!("{line}\n")));
+        }
+    }
+    assert!(refused > 1000, "{refused}");
+}
+
 /// Holds: X5.
 #[test]
 fn a_bad_session_key_an_open_store_and_a_bad_ca_file_are_refused() {
