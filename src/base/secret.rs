@@ -81,3 +81,40 @@ secret!(
 pub fn same(left: &str, right: &str) -> bool {
     aws_lc_rs::constant_time::verify_slices_are_equal(left.as_bytes(), right.as_bytes()).is_ok()
 }
+
+#[cfg(test)]
+mod tests {
+    use std::hint::black_box;
+    use std::time::{Duration, Instant};
+
+    use super::*;
+
+    #[test]
+    fn equal_is_equal_in_every_byte_and_in_length() {
+        assert!(same("", "") && same("abc", "abc"));
+        for other in ["", "ab", "abcd", "xbc", "axc", "abx", "ABC"] {
+            assert!(!same("abc", other), "{other}");
+        }
+    }
+
+    /// Whoever stops at the first difference is some thousand times quicker with one at the start than with one at the
+    /// end. The quickest of many tries is what the work costs, whatever else the machine does.
+    ///
+    /// Holds: X1.
+    #[test]
+    fn a_difference_at_the_start_takes_as_long_as_one_at_the_end() {
+        const LENGTH: usize = 1 << 20;
+        let secret = "s".repeat(LENGTH);
+        let quickest = |guess: &str| -> Duration {
+            let tries = (0..200).map(|_| {
+                let begun = Instant::now();
+                assert!(!same(black_box(&secret), black_box(guess)));
+                begun.elapsed()
+            });
+            tries.min().unwrap()
+        };
+        let at_the_start = quickest(&format!("x{}", "s".repeat(LENGTH - 1)));
+        let at_the_end = quickest(&format!("{}x", "s".repeat(LENGTH - 1)));
+        assert!(at_the_start * 4 > at_the_end, "{at_the_start:?} against {at_the_end:?}");
+    }
+}

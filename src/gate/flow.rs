@@ -48,6 +48,19 @@ struct Sealed {
     k: u8,
 }
 
+impl Sealed {
+    fn of(flow: &Flow) -> Self {
+        Self {
+            s: flow.state.expose().to_owned(),
+            v: flow.verifier.expose().to_owned(),
+            n: flow.nonce.expose().to_owned(),
+            r: flow.return_to.clone(),
+            t: flow.started_at.millis(),
+            k: flow.restarts,
+        }
+    }
+}
+
 impl Drop for Sealed {
     fn drop(&mut self) {
         use zeroize::Zeroize;
@@ -91,15 +104,7 @@ impl Flows<'_> {
 
     /// The value of a flow's cookie, sealed to its name and its origin.
     pub(super) fn value(&self, flow: &Flow) -> String {
-        let sealed = Sealed {
-            s: flow.state.expose().to_owned(),
-            v: flow.verifier.expose().to_owned(),
-            n: flow.nonce.expose().to_owned(),
-            r: flow.return_to.clone(),
-            t: flow.started_at.millis(),
-            k: flow.restarts,
-        };
-        let plain = zeroize::Zeroizing::new(serde_json::to_vec(&sealed).unwrap_or_default());
+        let plain = zeroize::Zeroizing::new(serde_json::to_vec(&Sealed::of(flow)).unwrap_or_default());
         let owner = self.owner(&self.name(flow.state.expose()));
         URL_SAFE_NO_PAD.encode(self.sealer.seal(owner.as_bytes(), &plain))
     }
@@ -216,6 +221,44 @@ mod tests {
         assert_eq!(find(&flows, &[moved], 0), None);
         let elsewhere = Flows { names: &there, origin: "https://vm2.example.org", sealer: &sealer };
         assert_eq!(find(&elsewhere, &[cookie], 0), None);
+    }
+
+    /// The name of a flow's cookie is a few bytes of a hash. What counts is the state that is sealed in it.
+    ///
+    /// Holds: O2, X1.
+    #[test]
+    fn a_flow_under_the_name_of_another_state_is_not_that_states() {
+        let (sealer, entropy) = (sealer(), SeededEntropy::new(5));
+        let here = names("https://vm1.example.org");
+        let flows = Flows { names: &here, origin: "https://vm1.example.org", sealer: &sealer };
+        let flow = Flow::begin(&entropy, "/x".to_owned(), START, 0);
+        let other = Flow::begin(&entropy, "/x".to_owned(), START, 0);
+        let under_the_name_of = |state: &State| {
+            let name = flows.name(state.expose());
+            let plain = serde_json::to_vec(&Sealed::of(&flow)).unwrap();
+            let value = URL_SAFE_NO_PAD.encode(sealer.seal(flows.owner(&name).as_bytes(), &plain));
+            OwnCookie { name, value: value.into_bytes() }
+        };
+        assert!(flows.find(flow.state.expose(), &[under_the_name_of(&flow.state)], START).is_some());
+        assert!(flows.find(other.state.expose(), &[under_the_name_of(&other.state)], START).is_none());
+    }
+
+    /// Holds: O1.
+    #[test]
+    fn a_flow_begins_with_secrets_of_its_own_that_are_long_enough() {
+        let entropy = crate::base::entropy::OsEntropy;
+        let mut seen = std::collections::HashSet::new();
+        for _ in 0..100 {
+            let flow = Flow::begin(&entropy, "/".to_owned(), START, 0);
+            // Six bits a character of base64url: 192, 256 and 128 bits.
+            for (secret, length) in
+                [(flow.state.expose(), 32), (flow.verifier.expose(), 43), (flow.nonce.expose(), 22)]
+            {
+                let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_".contains(&byte);
+                assert!(secret.len() == length && secret.bytes().all(is_plain), "{secret}");
+                assert!(seen.insert(secret.to_owned()), "new each time");
+            }
+        }
     }
 
     /// Holds: O5.

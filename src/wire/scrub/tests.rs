@@ -130,7 +130,7 @@ fn our_cookies_go_and_the_others_keep_their_order_and_bytes() {
         &[("cookie", &line), ("cookie", "__Host-hero_flow_abc=xyz"), ("cookie", "c = 3 ;; d")],
         &[("cookie", "a=\"1\"; b=2; c = 3; d")],
     );
-    assert_eq!(seen.session, SessionCookie::One(ShortText::new(id.as_bytes()).unwrap()));
+    assert!(matches!(seen.session, SessionCookie::One(text) if text.as_bytes() == id.as_bytes()));
     assert_eq!(seen.cookies, [OwnCookie { name: "__Host-hero_flow_abc".to_owned(), value: b"xyz".to_vec() }]);
     check(&[("cookie", "__Host-hero_session=x")], &[]);
     check(&[("cookie", "__host-HERO_session=x; z=1")], &[("cookie", "z=1")]);
@@ -141,11 +141,11 @@ fn our_cookies_go_and_the_others_keep_their_order_and_bytes() {
 #[test]
 fn two_session_cookies_or_an_oversized_one_are_none() {
     let twice = check(&[("cookie", "__Host-hero_session=a; __Host-hero_session=b")], &[]);
-    assert_eq!(twice.session, SessionCookie::Odd);
+    assert!(matches!(twice.session, SessionCookie::Odd));
     let long = format!("__Host-hero_session={}", "a".repeat(65));
-    assert_eq!(check(&[("cookie", &long)], &[]).session, SessionCookie::Odd);
+    assert!(matches!(check(&[("cookie", &long)], &[]).session, SessionCookie::Odd));
     let empty = check(&[("cookie", "__Host-hero_session=")], &[]);
-    assert_eq!(empty.session, SessionCookie::One(ShortText::new(b"").unwrap()));
+    assert!(matches!(empty.session, SessionCookie::One(text) if text.as_bytes().is_empty()));
 }
 
 /// Holds: H12.
