@@ -175,15 +175,17 @@ async fn an_odd_answer_of_the_token_endpoint_proves_nothing_and_is_asked_for_onc
         Reply::new("400 Bad Request", "application/json", refusal("server_error")),
         Reply::new("400 Bad Request", "application/json", "{\"error\":7,\"x\":\"CANARY\"}"),
     ];
+    stage.forge.discover().await.unwrap();
     for (at, reply) in replies.into_iter().enumerate() {
         stage.server.set(TOKEN, reply);
+        // By a code as by a refresh token.
         let before = stage.server.count();
-        let error = stage.refresh().await.unwrap_err();
-        assert!(error.is_transient(), "{at}: {error}");
-        assert_silent(&error);
-        assert_silent(&error.to_string());
-        let asked = stage.server.count() - before;
-        assert_eq!(asked, if at == 0 { 2 } else { 1 }, "{at}: the first also reads the discovery document");
+        for error in [stage.refresh().await.unwrap_err(), stage.redeem().await.unwrap_err()] {
+            assert!(error.is_transient(), "{at}: {error}");
+            assert_silent(&error);
+            assert_silent(&error.to_string());
+        }
+        assert_eq!(stage.server.count() - before, 2, "{at}: one call each");
     }
     assert_eq!(elsewhere.count(), 0, "a redirect is not followed");
 }
@@ -197,11 +199,12 @@ async fn an_answer_beyond_1_mib_is_given_up_while_it_still_comes() {
         Reply::json(format!(r#"{{"access_token":"a","token_type":"bearer","pad":"{pad}"}}"#))
     };
     stage.server.set(TOKEN, sized(1 << 20));
-    assert!(stage.refresh().await.is_ok());
+    assert!(stage.refresh().await.is_ok() && stage.redeem().await.is_ok());
     for reply in [sized((1 << 20) + 1), sized(10 << 20), Reply::Endless] {
         stage.server.set(TOKEN, reply);
-        let error = stage.refresh().await.unwrap_err();
-        assert!(matches!(error, ForgeError::Garbled("an answer that is too large")), "{error}");
+        for error in [stage.refresh().await.unwrap_err(), stage.redeem().await.unwrap_err()] {
+            assert!(matches!(error, ForgeError::Garbled("an answer that is too large")), "{error}");
+        }
     }
 }
 
@@ -238,6 +241,18 @@ async fn a_forge_that_says_nothing_is_unavailable_after_the_configured_time() {
     let forge = HttpForge::new(settings, Arc::new(clock())).unwrap();
     assert!(matches!(forge.discover().await.unwrap_err(), ForgeError::Unavailable("no answer in time")));
     assert_eq!(server.count(), 1);
+
+    // The same of tokens: an answer that begins and never comes to its end costs that time and no more.
+    let stage = Stage::new().await;
+    let mut settings = self::settings(&stage.server.url());
+    settings.timeout = Duration::from_millis(100);
+    let forge = HttpForge::new(settings, Arc::new(clock())).unwrap();
+    forge.discover().await.unwrap();
+    stage.server.set(TOKEN, Reply::Silence);
+    let verifier = PkceVerifier::new("v-CANARY-0123456789-0123456789-0123456789-0123");
+    let redeemed = forge.redeem(AuthCode::new("gta_CANARY"), verifier, REDIRECT).await;
+    assert!(matches!(redeemed.unwrap_err(), ForgeError::Unavailable("no answer in time")));
+    assert_eq!(stage.server.seen(TOKEN).len(), 1, "and no second try");
 }
 
 /// Holds: O11, O12, I15, I17.

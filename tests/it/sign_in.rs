@@ -9,6 +9,7 @@ use tokio::task::JoinSet;
 use url::Url;
 
 use crate::support::browser::{Browser, FETCH, NAVIGATION, NEW_PASSWORD, Page};
+use crate::support::canned::Canned;
 use crate::support::house::{CLIENT_ID, Plan, TestHouse, password};
 use crate::support::soon;
 
@@ -499,7 +500,11 @@ async fn no_request_has_a_say_in_what_the_forge_is_asked() {
 async fn a_token_endpoint_that_misbehaves_opens_no_session_and_is_asked_once() {
     let house = TestHouse::start(Plan::default().with("forge", "timeout = \"1s\"")).await;
     let stuck = Gate::closed();
+    let elsewhere = Canned::start().await;
     let faults = [
+        // With the code, the verifier and the client's secret in the body that a 307 asks to be sent again.
+        Fault::Redirect { to: format!("{}/login/oauth/access_token", elsewhere.url()) },
+        Fault::Redirect { to: "/login/oauth/access_token".to_owned() },
         Fault::html(200),
         Fault::html(502),
         Fault::html(307),
@@ -520,6 +525,7 @@ async fn a_token_endpoint_that_misbehaves_opens_no_session_and_is_asked_once() {
         assert_eq!(house.forge.count(Endpoint::Token), calls + 1, "{fault:?}");
     }
     stuck.open();
+    assert_eq!(elsewhere.count(), 0, "a redirect is not followed");
     assert!(house.echo.is_untouched());
     house.signed_in("alice").await;
 }

@@ -81,6 +81,11 @@ pub enum Fault {
         /// How many bytes.
         bytes: usize,
     },
+    /// Sends the caller elsewhere (307: with the same method and body) and does nothing.
+    Redirect {
+        /// Where to.
+        to: String,
+    },
     /// Closes the connection without an answer and does nothing.
     Close,
     /// Does what was asked, then closes the connection: the answer is lost.
@@ -123,6 +128,12 @@ impl Fault {
                 response
                     .headers_mut()
                     .insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+                Some(response)
+            }
+            Self::Redirect { to } => {
+                let mut response = canned(307, "text/plain", "");
+                let to = HeaderValue::try_from(to).unwrap_or(HeaderValue::from_static("/"));
+                response.headers_mut().insert(header::LOCATION, to);
                 Some(response)
             }
             _ => None,
