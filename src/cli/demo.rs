@@ -9,6 +9,7 @@ use hero_proxy::app::demo::{Demo, DemoSettings};
 use hero_proxy::config::log::{AccessLog, Format, Level, LogSettings};
 use hero_proxy::config::unit::{self, UnitError};
 use hero_proxy::log;
+use thiserror::Error;
 use tokio::runtime::Builder;
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -34,10 +35,19 @@ pub(crate) enum Flag {
     Off,
 }
 
+/// Why a text is no lifetime of a token.
+#[derive(Clone, Copy, Debug, Error)]
+enum BadLifetime {
+    #[error(transparent)]
+    Duration(#[from] UnitError),
+    #[error("a token lives for whole seconds, and for one at least")]
+    Seconds,
+}
+
 /// Reads a lifetime of whole seconds, as the forge announces them.
-fn lifetime(text: &str) -> Result<Duration, UnitError> {
+fn lifetime(text: &str) -> Result<Duration, BadLifetime> {
     let span = unit::duration(text)?;
-    if span.is_zero() || span.subsec_millis() != 0 { Err(UnitError::Form) } else { Ok(span) }
+    if span.is_zero() || span.subsec_millis() != 0 { Err(BadLifetime::Seconds) } else { Ok(span) }
 }
 
 pub(crate) fn demo(args: &DemoArgs) -> anyhow::Result<ExitCode> {
@@ -94,13 +104,18 @@ fn welcome(demo: &Demo, settings: &DemoSettings) -> String {
 
 fn for_visitors(demo: &Demo, settings: &DemoSettings) -> String {
     let [alice, nina] = &demo.accounts;
+    // What somebody would make by hand in the forge's settings, so that there is something to paste.
+    let pasted = (!settings.pass_through).then(|| forge_token_of(demo, alice.login)).flatten();
+    let pasted = pasted.map_or(String::new(), |token| {
+        format!("\n  Paste    {token}   a token of {}'s, as made by hand at the forge\n", alice.login)
+    });
     format!(
         "
   Open     {url}
 
   Sign in  {alice:<6} {alice_password}   an ordinary account
            {nina:<6} {nina_password}   a new one: the forge wants its password changed first
-
+{pasted}
   Then     1. Sign in, read what the forge asks you, allow it.
            2. The app greets you by name and says where its token came from{source}.
            3. Write feedback: the issue appears on the forge under your name.
@@ -119,7 +134,7 @@ fn for_visitors(demo: &Demo, settings: &DemoSettings) -> String {
         source = if settings.pass_through {
             ": through the proxy"
         } else {
-            ": the flag is off, so paste one in its settings"
+            ": the flag is off, so it has none until you paste the one above in its settings"
         },
         life = settings.token_lifetime.as_secs(),
     )
@@ -140,6 +155,11 @@ fn for_operators(demo: &Demo) -> String {
         login = demo.operator.login,
         password = demo.operator.password,
     )
+}
+
+fn forge_token_of(demo: &Demo, login: &str) -> Option<String> {
+    let token = demo.forge.add_personal_token(login, &["write:issue"]).ok()?;
+    Some(token.expose().to_owned())
 }
 
 /// Opens the address with the desktop's own opener; without one there is still the address on the screen.

@@ -105,6 +105,7 @@ async fn the_demo_says_what_to_do_works_and_leaves_nothing_behind() {
     let page = demo.sign_in("alice").await;
     assert_eq!(page.status(), 200, "{}", page.text());
     assert!(page.text().contains("alice"));
+    assert!(!demo.said.contains("Paste "), "{}", demo.said);
     assert_eq!(children(demo.program.pid()), [""; 0]);
     // The operator's page is where it says, and the way in is the one that it says.
     let page = demo.sign_in_at(&demo.admin, "olga").await;
@@ -142,10 +143,18 @@ async fn the_demos_admin_token_is_neither_said_nor_in_the_command_line_nor_the_e
 #[tokio::test]
 async fn the_demo_with_the_flag_off_passes_no_token_on() {
     let demo = Demo::start(&["--flag", "off"]).await;
-    assert!(demo.said.contains("the flag is off, so paste one"), "{}", demo.said);
+    assert!(demo.said.contains("the flag is off, so it has none"), "{}", demo.said);
     let page = demo.sign_in("alice").await;
     assert_eq!(page.status(), 200, "{}", page.text());
     assert!(page.text().contains("data-source=\"none\""), "{}", page.text());
+    // The token that it hands out to paste is alice's, and good for feedback.
+    let line = demo.said.lines().find(|line| line.starts_with("  Paste ")).unwrap();
+    let token = line.split_whitespace().nth(1).unwrap();
+    let bearer = format!("Bearer {token}");
+    let user = demo.forge.join("/api/v1/repos/acme-dev/feedback/issues").unwrap();
+    let headers = [("Authorization", bearer.as_str()), ("Content-Type", "application/json")];
+    let issue = Browser::default().send("POST", &user, &headers, r#"{"title":"by hand"}"#).await;
+    assert_eq!((issue.status(), issue.json()["user"]["login"].as_str()), (201, Some("alice")));
     demo.end(Signal::TERM).await;
 }
 
