@@ -102,6 +102,8 @@ async fn no_shared_cache_keeps_an_answer_to_somebody_who_is_signed_in() {
             .into_iter()
             .collect();
         let page = browser.fetch(&house.at(path)).await;
+        // Else an answer that a shared cache may keep would bring somebody's cookie to others.
+        assert!(page.cookies_set().is_empty(), "{path}: no cookie of ours on a backend's answer");
         (page.answer.values("cache-control").join(" | "), page.text())
     };
     for (control, expected) in [

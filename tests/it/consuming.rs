@@ -134,7 +134,16 @@ fn the_paper_names_every_header_and_tells_the_codes_numbers() {
         name::GROUPS,
         name::REQUEST_ID,
         name::FORWARDED_FOR,
+        http::header::FORWARDED,
+        http::header::VIA,
     ] {
+        assert!(paper.contains(&format!("`{header}`")), "{header}");
+    }
+    let inject = include_str!("../../src/wire/inject.rs").split("mod tests").next().unwrap();
+    let compat: Vec<_> =
+        inject.split("from_static(\"").skip(1).map(|rest| rest.split('"').next().unwrap()).collect();
+    assert_eq!(compat.len(), 5);
+    for header in compat {
         assert!(paper.contains(&format!("`{header}`")), "{header}");
     }
     let row = |header: &str| paper.lines().find(|line| line.starts_with(&format!("| `{header}`"))).unwrap();

@@ -5,7 +5,7 @@ use hero_proxy::base::entropy::{Entropy, SeededEntropy};
 use hero_proxy::wire::scrub::fold;
 
 use crate::support::browser::Browser;
-use crate::support::echo::{Echo, Seen, Step, ok};
+use crate::support::echo::{Echo, Seen, Step, canned, ok};
 use crate::support::house::{CLIENT_ID, Plan, TestHouse};
 use crate::support::raw::{RawAnswer, RawClient};
 
@@ -624,5 +624,35 @@ async fn authorization_is_the_backends_affair_and_never_a_session() {
         let (_, seen) = fetch(&house, &mut nobody, "/open").await;
         let seen = seen.unwrap();
         assert_eq!((seen.values("authorization"), ours(&seen)), (vec![value.as_str()], vec![]));
+    }
+}
+
+/// Holds: H7 (over HTTP/1.1, through the whole house).
+#[tokio::test]
+async fn a_name_of_ours_in_a_trailer_reaches_neither_the_backend_nor_the_visitor() {
+    let house = TestHouse::start_before(plan(), |_| {
+        canned(
+            "HTTP/1.1 200 OK\r\nTrailer: X-Hero-Forge-Token, Set-Cookie\r\nTransfer-Encoding: chunked\r\n\r\n\
+             2\r\nhi\r\n0\r\nX-Hero-Forge-Token: theirs\r\nSet-Cookie: planted=1\r\nX-Hero-User: theirs\r\n\r\n",
+        )
+    })
+    .await;
+    let mut alice = house.browser();
+    house.sign_in(&mut alice, "/", "alice").await;
+    let before = house.echo.seen().len();
+    for path in ["/", "/plain", "/open"] {
+        let head = lines(&house, &alice);
+        let request = format!(
+            "POST {path} HTTP/1.1\r\n{head}TE: trailers\r\nTrailer: X-Hero-Forge-Token\r\nTransfer-Encoding: chunked\r\n\r\n\
+             3\r\nabc\r\n0\r\nX-Hero-Forge-Token: forged\r\nX_Hero_User: forged\r\nX-Other: forged\r\n\r\n"
+        );
+        let answer = RawClient::tcp(house.address).await.ask(request).await;
+        assert_eq!((answer.status, answer.text().as_str(), answer.whole), (200, "hi", true), "{path}");
+        assert_eq!(answer.trailers, [""; 0], "{path}");
+    }
+    for (seen, tokens) in house.echo.seen()[before..].iter().zip([1, 0, 0]) {
+        assert_eq!(seen.body, b"3\r\nabc\r\n0\r\n\r\n");
+        assert_eq!(seen.values("x-hero-forge-token").len(), tokens);
+        assert!(!seen.head.contains("forged"), "{}", seen.head);
     }
 }

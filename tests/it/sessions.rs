@@ -322,6 +322,62 @@ async fn a_cookie_that_is_none_is_answered_like_no_cookie() {
     assert_eq!(house.echo.seen().len(), seen);
 }
 
+/// However many cookies come, and whatever is in them: one look at the store at most, no cookie is put together from
+/// parts, and an answer clears a handful. Holds: S7.
+#[tokio::test]
+async fn the_work_for_cookies_does_not_grow_with_their_number() {
+    let store = Moody::new();
+    let plan = Plan { own_store: Some(store.clone()), ..Plan::default() };
+    let house = TestHouse::start(plan.with("limits", "max_head_size = \"1MiB\"")).await;
+    let names = house.cookies();
+    let asked = || store.asked_in_all();
+    let ask = async |headers: &[(&str, &str)], cookies: &str| {
+        let headers = [headers, &[("Cookie", cookies)]].concat();
+        house.browser().send("GET", &house.at("/"), &headers, "").await
+    };
+    let many = |name: &str, value: &str| -> String {
+        (0..10_000).map(|number| format!("{name}{number}={value}; ")).collect::<String>() + "end=1"
+    };
+    let reason = |page: &Page| (page.status(), page.reason());
+    let expected = reason(&house.browser().fetch(&house.at("/")).await);
+    assert_eq!(expected, (401, Some("sign_in_required".to_owned())));
+    let before = asked();
+    for (name, value) in [
+        (format!("{}_", names.session), "A".repeat(43)),
+        (names.flow_prefix.clone(), "A".to_owned()),
+        (names.flow_prefix.clone(), "A".repeat(50)),
+        (format!("{}a", names.signed_out), "1".to_owned()),
+    ] {
+        let cookies = many(&name, &value);
+        assert_eq!(reason(&ask(&FETCH, &cookies).await), expected, "{name}");
+        let page = ask(&NAVIGATION, &cookies).await;
+        assert_eq!(page.status(), 303, "{name}");
+        assert!(page.cookies_set().len() <= 40, "{name}: {}", page.cookies_set().len());
+    }
+    for value in ["", "x", "A".repeat(44).as_str(), "A".repeat(900_000).as_str(), "\u{e4}"] {
+        assert_eq!(reason(&ask(&FETCH, &format!("{}={value}", names.session)).await), expected);
+    }
+    assert_eq!(asked(), before, "what can be no id is looked up nowhere");
+    // What can be one is looked up once, and ten thousand of them not at all: two are none.
+    assert_eq!(reason(&ask(&FETCH, &format!("{}={}", names.session, "A".repeat(43))).await), expected);
+    assert_eq!(asked(), before + 1);
+    let ids: String = (0..10_000).map(|number| format!("{}={number:0>43}; ", names.session)).collect();
+    assert_eq!(reason(&ask(&FETCH, ids.trim_end_matches("; ")).await), expected);
+    assert_eq!(asked(), before + 1);
+    assert!(house.echo.is_untouched());
+    // A whole session in parts is none.
+    let browser = house.signed_in("alice").await;
+    let id = house.session(&browser).unwrap();
+    let (head, tail) = id.split_at(20);
+    for parts in [
+        format!("{0}_0={head}; {0}_1={tail}", names.session),
+        format!("{0}={head}; {0}_1={tail}", names.session),
+        format!("{0}-0={id}", names.session),
+    ] {
+        assert_eq!(reason(&ask(&FETCH, &parts).await), expected, "{parts}");
+    }
+}
+
 async fn moody() -> (Arc<Moody>, TestHouse) {
     let store = Moody::new();
     let plan = Plan { own_store: Some(store.clone()), ..Plan::default() };

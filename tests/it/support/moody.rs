@@ -47,6 +47,11 @@ impl Moody {
         self.asked.lock().unwrap().get(method).copied().unwrap_or_default()
     }
 
+    /// How often any method was called.
+    pub fn asked_in_all(&self) -> usize {
+        self.asked.lock().unwrap().values().sum()
+    }
+
     async fn feel(&self, method: &'static str) -> Result<Mood, StoreError> {
         *self.asked.lock().unwrap().entry(method).or_default() += 1;
         let mood = self.mood.lock().unwrap().clone();
