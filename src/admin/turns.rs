@@ -1,7 +1,7 @@
 //! One after the other: what concerns one name or one account does not overlap in this process.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::{Mutex as Queue, OwnedMutexGuard};
 
@@ -31,29 +31,25 @@ pub(super) struct Turn {
 impl Turns {
     /// Waits for the turn.
     pub(super) async fn take(&self, key: &str) -> Turn {
-        let queue = self.stand(key, "");
+        let queue = stand(&mut self.lock(), key, "");
         self.wait(key, queue).await
     }
 
     /// Waits for the turn behind one's own, and not behind anybody else's.
     pub(super) async fn take_unless_anothers(&self, key: &str, whose: &str) -> Result<Turn, Taken> {
-        let is_anothers = |all: &HashMap<String, Waiting>| all.get(key).is_some_and(|one| one.whose != whose);
-        if is_anothers(&self.0.lock().unwrap_or_else(PoisonError::into_inner)) {
-            return Err(Taken);
-        }
-        let queue = self.stand(key, whose);
+        let queue = {
+            // Looked and stood in line under one lock, or two who come at once would both find nobody there.
+            let mut all = self.lock();
+            if all.get(key).is_some_and(|one| one.whose != whose) {
+                return Err(Taken);
+            }
+            stand(&mut all, key, whose)
+        };
         Ok(self.wait(key, queue).await)
     }
 
-    fn stand(&self, key: &str, whose: &str) -> Arc<Queue<()>> {
-        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let waiting = all.entry(key.to_owned()).or_insert_with(|| Waiting {
-            queue: Arc::default(),
-            whose: whose.to_owned(),
-            people: 0,
-        });
-        waiting.people += 1;
-        Arc::clone(&waiting.queue)
+    fn lock(&self) -> MutexGuard<'_, HashMap<String, Waiting>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     async fn wait(&self, key: &str, queue: Arc<Queue<()>>) -> Turn {
@@ -64,10 +60,20 @@ impl Turns {
     }
 }
 
+fn stand(all: &mut HashMap<String, Waiting>, key: &str, whose: &str) -> Arc<Queue<()>> {
+    let waiting = all.entry(key.to_owned()).or_insert_with(|| Waiting {
+        queue: Arc::default(),
+        whose: whose.to_owned(),
+        people: 0,
+    });
+    waiting.people += 1;
+    Arc::clone(&waiting.queue)
+}
+
 impl Drop for Turn {
     fn drop(&mut self) {
         drop(self.held.take());
-        let mut all = self.turns.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut all = self.turns.lock();
         if let Some(waiting) = all.get_mut(&self.key) {
             waiting.people = waiting.people.saturating_sub(1);
             if waiting.people == 0 {
@@ -97,6 +103,27 @@ mod tests {
         assert!(futures_poll(gone.as_mut()).is_none());
         drop((gone, first));
         assert!(turns.0.lock().unwrap().is_empty());
+    }
+
+    #[test]
+    fn of_two_who_come_in_the_same_moment_one_is_sent_away() {
+        let (turns, start) = (Turns::default(), std::sync::Barrier::new(2));
+        for round in 0..2000 {
+            let key = format!("{round}");
+            let ask = |whose: &'static str| {
+                let mut asking = Box::pin(turns.take_unless_anothers(&key, whose));
+                start.wait();
+                let turn = futures_poll(asking.as_mut()).expect("nobody waits behind somebody else");
+                // Whoever has it keeps it until both have asked.
+                start.wait();
+                turn.is_ok()
+            };
+            let both = std::thread::scope(|scope| {
+                let one = scope.spawn(|| ask("me"));
+                (ask("you"), one.join().unwrap())
+            });
+            assert!(both.0 != both.1, "{both:?}");
+        }
     }
 
     fn futures_poll<F: Future + Unpin>(mut future: F) -> Option<F::Output> {
