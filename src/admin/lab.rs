@@ -40,6 +40,8 @@ pub(super) struct Accounts {
     pub gate: Semaphore,
     /// Whether a refusal comes after the deed.
     pub after: AtomicBool,
+    /// Whether a question breaks whoever asks it.
+    pub breaks: AtomicBool,
 }
 
 pub(super) fn person(id: u64, login: &str) -> AccountInfo {
@@ -66,6 +68,7 @@ impl Accounts {
             asked: Mutex::default(),
             gate: Semaphore::new(1000),
             after: AtomicBool::new(false),
+            breaks: AtomicBool::new(false),
         }
     }
 
@@ -87,6 +90,7 @@ impl Accounts {
 
     fn begin(&self, token: &AdminToken, call: String) -> Result<(), AdminError> {
         assert_eq!(token.expose(), TOKEN);
+        assert!(!self.breaks.load(Ordering::SeqCst), "canary: broken on purpose at {call}");
         self.asked.lock().unwrap().push(call);
         if self.after.load(Ordering::SeqCst) {
             return Ok(());

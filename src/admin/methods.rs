@@ -6,6 +6,7 @@ mod table;
 
 use http::Uri;
 use serde_json::{Value, json};
+use tracing::error;
 
 use crate::admin::caller::Caller;
 use crate::admin::discover;
@@ -13,6 +14,7 @@ use crate::admin::error::AdminError;
 use crate::admin::records::{ListQuery, SortBy};
 use crate::admin::rpc::{self, Call, INTERNAL_ERROR, INVALID_PARAMS, METHOD_NOT_FOUND, RpcError};
 use crate::admin::service::{Admin, NewUserForm};
+use crate::base::crash::Caught;
 use bind::{Bound, bind};
 
 pub use table::{Kind, METHODS, Method, Param, Shape};
@@ -27,7 +29,13 @@ impl Admin {
             // What it would bring nobody would read, and it cannot be had again.
             Some(known) if known.needs_answer && is_notification => return None,
             Some(known) => match bind(known, params) {
-                Ok(bound) => self.dispatch(by, known, bound).await,
+                Ok(bound) => match Caught::new(self.dispatch(by, known, bound)).await {
+                    Ok(done) => done,
+                    Err(crash) => {
+                        error!(place = %crash, request_id = %by.request_id(), "a panic ended a call");
+                        Err(broken(by))
+                    }
+                },
                 Err(wrong) => Err(wrong),
             },
         };
@@ -78,7 +86,7 @@ impl Admin {
         };
         match done {
             Ok(Ok(value)) => Ok(value),
-            Ok(Err(_)) => Err(RpcError::new(INTERNAL_ERROR, "the answer could not be written")),
+            Ok(Err(_)) => Err(broken(by)),
             Err(refused) => Err(told(&refused, by)),
         }
     }
@@ -106,6 +114,15 @@ fn bad_params(complaints: &[Value]) -> RpcError {
         code: INVALID_PARAMS,
         message: "the parameters are not this method's; nothing was done".to_owned(),
         data: Some(json!({ "complaints": complaints })),
+    }
+}
+
+/// A fault of our own: what was done is in the trail, and where it broke in the log.
+fn broken(by: &Caller) -> RpcError {
+    RpcError {
+        code: INTERNAL_ERROR,
+        message: "something broke here".to_owned(),
+        data: Some(json!({ "request_id": by.request_id() })),
     }
 }
 

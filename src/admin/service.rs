@@ -198,30 +198,32 @@ impl Admin {
     }
 
     /// Asks the forge what the admin token is good for, and tells the log what is wrong with it: too little or too much.
+    /// Says whether it can do its work; until then it is worth asking again, since the token is read anew each time.
     ///
     /// # Cancel safety
     /// Dropping the future ends the asking.
-    pub async fn look_at_token(&self) {
+    pub async fn look_at_token(&self) -> bool {
         let report = match self.token().await {
             Ok(token) => self.shared.forge.check_token(&token).await.map_err(AdminError::from),
             Err(none) => Err(none),
         };
-        match report {
-            Ok(report) if !report.works() => {
-                let missing = report.missing.join(" ");
-                error!(site_admin = report.site_admin, missing, "the admin token cannot do its work");
-            }
-            Ok(report) if !report.beyond.is_empty() => {
-                let beyond = report.beyond.join(" ");
-                warn!(
-                    beyond,
-                    "the admin token can do more than it needs: make one with write:admin and read:user only"
-                );
-            }
-            Ok(_) => info!("the admin token has the scopes that it needs"),
-            // Said where it was met.
-            Err(_) => {}
+        // Said where it was met.
+        let Ok(report) = report else { return false };
+        if !report.works() {
+            let missing = report.missing.join(" ");
+            error!(site_admin = report.site_admin, missing, "the admin token cannot do its work");
         }
+        if !report.beyond.is_empty() {
+            let beyond = report.beyond.join(" ");
+            warn!(
+                beyond,
+                "the admin token can do more than it needs: make one with write:admin and read:user only"
+            );
+        }
+        if report.complaints().is_empty() {
+            info!("the admin token has the scopes that it needs");
+        }
+        report.works()
     }
 
     /// Waits for work under way, and writes down what is left, `limit` at most; says whether all is done.
@@ -299,7 +301,14 @@ impl Admin {
         &self,
         work: impl Future<Output = Result<T, AdminError>> + Send + 'static,
     ) -> Result<T, AdminError> {
-        self.shared.tasks.spawn(work).await.unwrap_or(Err(AdminError::Stopping))
+        match self.shared.tasks.spawn(work).await {
+            Ok(done) => done,
+            Err(over) => match over.try_into_panic() {
+                // Whoever asked is told by the face that they came by.
+                Ok(panic) => std::panic::resume_unwind(panic),
+                Err(_) => Err(AdminError::Stopping),
+            },
+        }
     }
 }
 

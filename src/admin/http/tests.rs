@@ -1,3 +1,4 @@
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use http::request::Builder;
@@ -238,6 +239,29 @@ async fn faults_are_answers() {
     assert_eq!((answer.status().as_u16(), &value["reason"]), (413, &json!("admin_body_too_long")));
 }
 
+/// Holds: A4.
+#[tokio::test]
+async fn a_call_that_breaks_is_answered_by_the_book_and_the_next_one_works() {
+    let lab = Lab::new();
+    let id = as_root(&lab, "deployer.create_user", json!(["alice"])).await["result"]["user_id"].clone();
+    lab.accounts.breaks.store(true, Ordering::SeqCst);
+    for (method, params) in [
+        // In work that nobody can cancel, and in work of the request's own.
+        ("deployer.create_user", json!(["carol"])),
+        ("deployer.reset_password", json!([id])),
+        ("deployer.get_user", json!([id])),
+    ] {
+        let value = as_root(&lab, method, params).await;
+        assert_eq!((code(&value), &value["id"]), (-32603, &json!(1)), "{method}");
+        assert!(!value.to_string().contains("canary"), "{value}");
+        assert_eq!(value["error"]["data"]["request_id"], "r-7");
+    }
+    lab.accounts.breaks.store(false, Ordering::SeqCst);
+    let made = as_root(&lab, "deployer.create_user", json!(["carol"])).await;
+    assert!(made["result"]["initial_password"].is_string(), "{made}");
+    assert!(as_root(&lab, "deployer.reset_password", json!([id])).await["result"].is_object());
+}
+
 /// Holds: A5.
 #[tokio::test]
 async fn notifications_are_not_answered() {
@@ -273,7 +297,7 @@ async fn notifications_are_not_answered() {
     assert_eq!((&answers[0]["id"], code(&answers[1]), code(&answers[2])), (&json!("a"), -32600, -32601));
 }
 
-/// Holds: A6.
+/// Holds: A6, A14.
 #[tokio::test]
 async fn what_a_method_does_not_know_reaches_nobody() {
     let lab = Lab::new();
@@ -310,6 +334,15 @@ async fn what_a_method_does_not_know_reaches_nobody() {
         [json!({ "limit": 101 }), json!({ "limit": -1 }), json!({ "limit": 1.5 }), json!({ "sort": "email" })]
     {
         assert_eq!(code(&as_root(&lab, "deployer.list_users", params).await), -32602);
+    }
+    // Nobody chooses a password, and nobody reaches another account by an id.
+    for params in [json!({ "user_id": "u0", "password": "chosen" }), json!(["u0", "chosen"]), json!([7])] {
+        assert_eq!(code(&as_root(&lab, "deployer.reset_password", params).await), -32602);
+    }
+    for id in ["../orgs/x", "1", "root1", "u0' OR 1=1 --", "%2f", "\0", "u%", "?uid=1"] {
+        for method in ["deployer.reset_password", "deployer.get_user"] {
+            assert_eq!(code(&as_root(&lab, method, json!([id])).await), -32015, "{method} {id}");
+        }
     }
     let script = json!({ "user_id": "u0", "vm_id": "vm-1", "url": "javascript:alert(1)" });
     assert_eq!(code(&as_root(&lab, "deployer.assign_vm", script).await), -32602);
