@@ -128,14 +128,16 @@ pub(super) fn listen_to(keeper: &ForgeKeeper, admin: &Admin) {
     keeper.tell(Arc::new(admin.clone()));
 }
 
-/// Looks at the admin token and writes down what is late: once at the start, and then now and then.
-pub(super) async fn look_after(admin: &Admin, is_first: bool) {
-    if is_first {
-        admin.look_at_token().await;
-    }
+/// Writes down what is late: now and then.
+pub(super) async fn look_after(admin: &Admin) {
     if !admin.catch_up().await {
         warn!("the admin records are behind");
     }
+}
+
+/// Asks the forge what the admin token is good for; says whether it can do its work.
+pub(super) async fn look_at_token(admin: &Admin) -> bool {
+    admin.look_at_token().await
 }
 
 /// Waits for the room's work under way.

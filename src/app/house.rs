@@ -170,7 +170,7 @@ impl House {
             readiness,
             health: ForgeHealth::Unknown,
             admin: self.admin.clone(),
-            is_first: true,
+            token_works: false,
         }
     }
 

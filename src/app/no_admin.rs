@@ -72,7 +72,11 @@ pub(super) fn listen_to(_: &ForgeKeeper, admin: &Admin) {
     match *admin {}
 }
 
-pub(super) fn look_after(admin: &Admin, _: bool) -> Ready<()> {
+pub(super) fn look_after(admin: &Admin) -> Ready<()> {
+    match *admin {}
+}
+
+pub(super) fn look_at_token(admin: &Admin) -> Ready<bool> {
     match *admin {}
 }
 

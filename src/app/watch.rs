@@ -30,7 +30,7 @@ pub struct Watch {
     pub(super) readiness: Readiness,
     pub(super) health: ForgeHealth,
     pub(super) admin: Option<Admin>,
-    pub(super) is_first: bool,
+    pub(super) token_works: bool,
 }
 
 /// What is known of the forge from the looks so far.
@@ -73,11 +73,16 @@ impl Watch {
     /// # Cancel safety
     /// Dropping the future may leave a look half done; the next one makes up for it.
     pub async fn look(&mut self) -> Duration {
-        if let Some(admin) = &self.admin {
-            admin::look_after(admin, std::mem::take(&mut self.is_first)).await;
-        }
         let forge = self.look_at_forge().await;
         let store = self.look_at_store().await;
+        // Last: nobody's readiness waits for it.
+        if let Some(admin) = &self.admin {
+            admin::look_after(admin).await;
+            // A forge that is down says nothing of a token, and was told of above.
+            if forge && !self.token_works {
+                self.token_works = admin::look_at_token(admin).await;
+            }
+        }
         if forge && store { WELL } else { UNWELL }
     }
 

@@ -125,6 +125,12 @@ async fn names_that_reach_elsewhere_are_refused_before_anything_is_asked() {
         "user",
         "ünï",
         "a\r\nb",
+        "a\0",
+        "..",
+        "%2e%2e",
+        "a;b",
+        "a\\b",
+        "\u{430}dmin2",
     ] {
         let refused = lab.admin.create_user(&by("root1"), form(name)).await.unwrap_err();
         assert_eq!(refused.reason(), "invalid_fields", "{name}");
@@ -232,6 +238,7 @@ async fn a_disk_that_is_full_at_the_end_loses_no_password_and_no_record() {
     assert_eq!(outcomes(&lab, &made.user_id).await, ["create_user begun", "create_user created"]);
 }
 
+/// Holds: A14.
 #[tokio::test]
 async fn the_forge_stays_the_truth() {
     let lab = Lab::new();

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::faults::{Endpoint, Fault};
 use super::keys::SigningKey;
 use super::record::Seen;
-use super::rows::{Hashed, User};
+use super::rows::{Hashed, Kind, User};
 use super::seed::Unknown;
 use super::server::FakeForge;
 
@@ -16,6 +16,15 @@ impl FakeForge {
     /// [`Unknown`] without such a user.
     pub fn suspend(&self, login: &str, suspended: bool) -> Result<(), Unknown> {
         self.change(login, |user| user.prohibit_login = suspended)
+    }
+
+    /// Makes an account a site admin, or no longer lets it be one.
+    ///
+    /// # Errors
+    /// [`Unknown`] without such a user.
+    pub fn set_site_admin(&self, login: &str, site_admin: bool) -> Result<(), Unknown> {
+        let kind = if site_admin { Kind::SiteAdmin } else { Kind::Person };
+        self.change(login, |user| user.kind = kind)
     }
 
     /// Demands a new password, or no longer does.
