@@ -5,12 +5,15 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::sync::Arc;
+use std::time::Duration;
 
 use hero_proxy::app::{Doors, House, Seams, Serving};
 use hero_proxy::base::clock::{Clock, ManualClock, Timestamp};
 use hero_proxy::base::entropy::OsEntropy;
 use hero_proxy::config::{self, Config};
-use hero_proxy::forge::fake::{FakeForge, FakeSettings, NewApplication, NewUser, Shown};
+use hero_proxy::forge::fake::{
+    Endpoint, FakeForge, FakeSettings, Fault, Gate, NewApplication, NewUser, Seen, Shown,
+};
 use hero_proxy::serve::Readiness;
 use hero_proxy::serve::settings::Listen;
 use serde_json::{Value, json};
@@ -18,12 +21,12 @@ use tempfile::TempDir;
 use tokio::runtime::Handle;
 use url::Url;
 
-use crate::support::DEADLINE;
-use crate::support::browser::{Browser, Page};
+use crate::support::browser::{Browser, NEW_PASSWORD, Page};
 use crate::support::echo::{Echo, ok};
 use crate::support::house::{CLIENT_ID, CLIENT_SECRET, password};
 use crate::support::logs::Logs;
 use crate::support::raw::RawClient;
+use crate::support::{DEADLINE, soon};
 
 /// Where the admin part is.
 #[derive(Clone, Copy, PartialEq)]
@@ -177,6 +180,14 @@ impl Rig {
     }
 }
 
+/// Whether the forge takes this password.
+async fn opens(rig: &Rig, login: &str, password: &str) -> bool {
+    let mut browser = rig.browser();
+    let page = browser.visit(&rig.forge.url().join("/user/login").unwrap()).await;
+    let form = page.form("/user/login").expect("the sign-in page");
+    browser.submit(&form.with("user_name", login).with("password", password)).await.location().is_some()
+}
+
 /// Holds: A2, A13, A18.
 #[tokio::test]
 async fn an_operator_makes_an_account_and_its_owner_signs_in() {
@@ -196,6 +207,21 @@ async fn an_operator_makes_an_account_and_its_owner_signs_in() {
         again["result"],
         json!({ "user_id": made["user_id"], "forge_username": "alice", "initial_password": null })
     );
+    // Its owner signs in at the app: a new password is demanded on the way, and the first one opens nothing any more.
+    let mut alice = rig.browser();
+    let page = alice.sign_in(&rig.app, "alice", &initial).await;
+    assert_eq!((page.status(), page.text().as_str(), &page.url), (200, "app", &rig.app));
+    let changed = |seen: &Seen| seen.method == "POST" && seen.path == "/user/settings/change_password";
+    assert_eq!(rig.forge.seen().iter().filter(|seen| changed(seen)).count(), 1);
+    assert!(!opens(&rig, "alice", &initial).await && opens(&rig, "alice", NEW_PASSWORD).await);
+    // After a reset the same once more: the password that was chosen is dead, and the session at the app does not care.
+    let reset = rig.rpc(&mut root, "deployer.reset_password", json!([made["user_id"]])).await.json();
+    let second = reset["result"]["initial_password"].as_str().unwrap().to_owned();
+    assert!(second != initial && !opens(&rig, "alice", NEW_PASSWORD).await);
+    let page = rig.browser().sign_in(&rig.app, "alice", &second).await;
+    assert_eq!((page.status(), page.text().as_str()), (200, "app"));
+    assert_eq!(rig.forge.seen().iter().filter(|seen| changed(seen)).count(), 2);
+    assert!(!opens(&rig, "alice", &second).await);
     // A session of the admin origin is none at the app's, and the other way round.
     let mut other = rig.browser();
     other.sign_in(&rig.app, "root1", &password("root1")).await;
@@ -248,10 +274,91 @@ async fn a_demoted_admin_is_out_within_a_minute_whatever_the_session_says() {
     let rig = Rig::new().await;
     let mut root = rig.signed_in("root1").await;
     let status = async |root: &mut Browser| rig.rpc(root, "deployer.list_users", json!({})).await.status();
-    assert_eq!(status(&mut root).await, 200);
-    rig.forge.suspend("root1", true).unwrap();
-    rig.clock.advance(std::time::Duration::from_secs(61));
-    assert!(matches!(status(&mut root).await, 401 | 403 | 503));
+    // Another operator, whose right goes while the admin token's owner keeps theirs.
+    rig.forge.set_site_admin("bob", true).unwrap();
+    let mut bob = rig.signed_in("bob").await;
+    assert_eq!([status(&mut root).await, status(&mut bob).await], [200, 200]);
+    rig.forge.set_site_admin("bob", false).unwrap();
+    rig.clock.advance(Duration::from_secs(61));
+    assert_eq!([status(&mut root).await, status(&mut bob).await], [200, 403]);
+    let made = rig.rpc(&mut bob, "deployer.create_user", json!(["mallory"])).await;
+    assert_eq!(made.status(), 403);
+    assert!(
+        !rig.forge.seen().iter().any(|seen| seen.method == "POST" && seen.path.ends_with("/admin/users"))
+    );
+    // Back again within a minute too, in the same session.
+    rig.forge.set_site_admin("bob", true).unwrap();
+    rig.clock.advance(Duration::from_secs(61));
+    assert_eq!(status(&mut bob).await, 200);
+    rig.forge.suspend("bob", true).unwrap();
+    rig.clock.advance(Duration::from_secs(61));
+    assert!(matches!(status(&mut bob).await, 401 | 403));
+    rig.stop().await;
+}
+
+/// Holds: A12.
+#[tokio::test]
+async fn at_the_start_the_log_says_what_is_wrong_with_the_admin_token() {
+    const LITTLE: &str = "the admin token cannot do its work";
+    const MUCH: &str =
+        "the admin token can do more than it needs: make one with write:admin and read:user only";
+    const WELL: &str = "the admin token has the scopes that it needs";
+    let logs = Logs::listen();
+    let rig = Rig::new().await;
+    let mut watch = rig.house.watch(Readiness::of(["forge", "store"]));
+    let counts = || [LITTLE, MUCH, WELL].map(|line| logs.events(line).len());
+    // The forge is down at the start: that is no reason not to start, and nothing is known of the token.
+    rig.forge.break_next(Endpoint::Discovery, Fault::Close, 1);
+    rig.clock.advance(Duration::from_mins(1));
+    watch.look().await;
+    assert_eq!(counts(), [0, 0, 0]);
+    // Its accounts cannot be asked about: the same.
+    rig.forge.break_next(Endpoint::Api, Fault::html(502), 1);
+    rig.clock.advance(Duration::from_mins(1));
+    watch.look().await;
+    assert_eq!(counts(), [0, 0, 0]);
+    assert_eq!(logs.events("the forge cannot be asked about accounts").len(), 1);
+    let put_token = |owner: &str, scopes: &[&str]| {
+        let token = rig.forge.add_personal_token(owner, scopes).unwrap();
+        put(&rig.folder.path().join("admin_token"), token.expose());
+    };
+    put_token("root1", &["read:admin", "read:user"]);
+    rig.clock.advance(Duration::from_mins(1));
+    watch.look().await;
+    assert_eq!(counts(), [1, 0, 0]);
+    let said = logs.events(LITTLE).remove(0);
+    assert_eq!((&said["level"], &said["missing"]), (&json!("ERROR"), &json!("write:admin")));
+    put_token("bob", &["write:admin", "read:user"]);
+    rig.clock.advance(Duration::from_mins(1));
+    watch.look().await;
+    assert_eq!(counts(), [2, 0, 0]);
+    assert_eq!(logs.events(LITTLE)[1]["site_admin"], false);
+    put(&rig.folder.path().join("admin_token"), "0123456789abcdef0123456789abcdef01234567");
+    rig.clock.advance(Duration::from_mins(1));
+    watch.look().await;
+    assert_eq!(logs.events("the admin token does not serve").len(), 1);
+    // Too little and too much at once: both are said.
+    put_token("root1", &["write:user"]);
+    rig.clock.advance(Duration::from_mins(1));
+    watch.look().await;
+    assert_eq!(counts(), [3, 1, 0]);
+    put_token("root1", &["all"]);
+    rig.clock.advance(Duration::from_mins(1));
+    watch.look().await;
+    assert_eq!(counts(), [3, 2, 0]);
+    let said = logs.events(MUCH).remove(1);
+    assert_eq!(said["level"], "WARN");
+    for scope in ["write:user", "issue", "repository", "organization", "notification"] {
+        assert!(said["beyond"].as_str().unwrap().contains(scope), "{said}");
+    }
+    // It can do its work: that is known from now on, and not asked again.
+    let asked = rig.forge.seen().len();
+    rig.clock.advance(Duration::from_mins(1));
+    watch.look().await;
+    assert!(rig.forge.seen()[asked..].iter().all(|seen| !seen.path.starts_with("/api/v1/")));
+    put_token("root1", &["write:admin", "read:user"]);
+    rig.house.watch(Readiness::of(["forge", "store"])).look().await;
+    assert_eq!(counts(), [3, 2, 1], "the next start");
     rig.stop().await;
 }
 
@@ -273,9 +380,10 @@ async fn programs_come_in_by_the_socket_and_the_kernel_says_who_they_are() {
     rig.stop().await;
 }
 
-/// Holds: A2.
+/// Holds: A2, A17.
 #[tokio::test]
 async fn a_program_with_a_key_comes_in_by_the_front_door() {
+    let logs = Logs::listen();
     let rig = Rig::new().await;
     let caller = hero_proxy::admin::Caller::shell(0, "r");
     let (row, key) = rig.house.admin().unwrap().create_key(&caller, "deployer").await.unwrap();
@@ -290,9 +398,65 @@ async fn a_program_with_a_key_comes_in_by_the_front_door() {
         RawClient::tcp(rig.admin_at).await.ask(head).await.status
     };
     assert_eq!(ask(key.expose()).await, 200);
+    assert_eq!(logs.events("admin access refused").len(), 0);
     assert_eq!(ask("hpk_nothing").await, 401);
+    let told = logs.events("admin access refused").remove(0);
+    assert_eq!((&told["reason"], &told["peer"]), (&json!("admin_key_refused"), &json!("127.0.0.1")));
+    assert_eq!(told["request_id"].as_str().map(str::is_empty), Some(false));
     assert!(rig.house.admin().unwrap().revoke_key(&caller, &row.key_id).await.unwrap());
     assert_eq!(ask(key.expose()).await, 401);
+    rig.stop().await;
+}
+
+/// Holds: A10, A6.
+#[tokio::test]
+async fn a_name_that_is_made_to_reach_another_endpoint_reaches_none() {
+    let rig = Rig::new().await;
+    let mut root = rig.signed_in("root1").await;
+    rig.rpc(&mut root, "deployer.list_users", json!({})).await;
+    let asked = rig.forge.seen().len();
+    let long = "x".repeat(300);
+    for name in [
+        "../orgs/x",
+        "..",
+        ".",
+        "a/b",
+        "a%2fb",
+        "a%2Fb",
+        "a%00b",
+        "a\0b",
+        "?",
+        "#",
+        "a?b",
+        "a#b",
+        "a\\b",
+        "a;b",
+        "a b",
+        "a\r\nSudo: root1",
+        "a--b",
+        "a-",
+        "-a",
+        "admin",
+        "API",
+        "user",
+        "x.keys",
+        "\u{fc}nal",
+        "\u{430}dmin",
+        "a\u{202e}b",
+        "a\u{200b}b",
+        "\u{ff41}",
+        &long,
+    ] {
+        let refused = rig.rpc(&mut root, "deployer.create_user", json!([name])).await.json();
+        assert_eq!(refused["error"]["code"], -32010, "{name:?}: {refused}");
+        assert_eq!(refused["error"]["data"]["complaints"][0]["param"], "username");
+    }
+    for (name, value) in [("is_admin", json!(true)), ("sudo", json!("root1")), ("source_id", json!(1))] {
+        let refused =
+            rig.rpc(&mut root, "deployer.create_user", json!({ "username": "alice", name: value })).await;
+        assert_eq!(refused.json()["error"]["code"], -32602, "{name}");
+    }
+    assert_eq!(rig.forge.seen().len(), asked, "the forge heard nothing of it");
     rig.stop().await;
 }
 
@@ -325,10 +489,10 @@ async fn the_last_activity_comes_from_the_gate() {
     let seen =
         async || rig.by_socket("deployer.get_user", json!([id])).await["result"]["last_activity"].clone();
     let before = seen().await;
-    rig.clock.advance(std::time::Duration::from_secs(3600));
+    rig.clock.advance(Duration::from_secs(3600));
     let mut bob = rig.browser();
     bob.sign_in(&rig.app, "bob", &password("bob")).await;
-    rig.clock.advance(std::time::Duration::from_secs(90));
+    rig.clock.advance(Duration::from_secs(90));
     assert_eq!(bob.navigate(&rig.app).await.status(), 200);
     assert!(rig.house.drain(DEADLINE).await);
     let after = seen().await;
@@ -397,6 +561,37 @@ async fn command(rig: &Rig, arguments: &[&str]) -> (Output, String, String) {
     let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
     let (out, err) = (text(&output.stdout), text(&output.stderr));
     (output, out, err)
+}
+
+/// Two programs on one file of records: the house, and a command beside it.
+///
+/// Holds: A9.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_programs_that_make_one_account_at_once_make_one_with_one_password() {
+    let rig = Rig::new().await;
+    let gate = Gate::closed();
+    // Both have looked and found nobody before either asks for it.
+    rig.forge.break_next(Endpoint::AdminUsers, Fault::Wait(gate.clone()), usize::MAX);
+    let opening = async {
+        soon("both ask for it", gate.reached(2)).await;
+        gate.open();
+    };
+    let (house, (output, out, err), ()) = tokio::join!(
+        rig.by_socket("deployer.create_user", json!(["alice"])),
+        command(&rig, &["user", "create", "alice", "--json"]),
+        opening
+    );
+    assert_eq!(output.status.code(), Some(0), "{err}");
+    let both = [house["result"].clone(), serde_json::from_str(&out).unwrap()];
+    assert_eq!(both.iter().filter(|made| made["initial_password"].is_string()).count(), 1, "{both:?}");
+    assert_eq!(both[0]["user_id"], both[1]["user_id"]);
+    let list = rig.by_socket("deployer.list_users", json!({})).await;
+    assert_eq!(list["result"].as_array().map(Vec::len), Some(1), "{list}");
+    assert_eq!(
+        (&list["result"][0]["user_id"], list["result"][0]["forge_id"].is_u64()),
+        (&both[0]["user_id"], true)
+    );
+    rig.stop().await;
 }
 
 /// Holds: A9, A13.
