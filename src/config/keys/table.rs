@@ -209,7 +209,7 @@ pub const PARTS: &[Part] = &[
             key("allow", Texts, Refused, Live,
                 "Which persons may call: \"site-admin\" (of the forge, at that moment), \"user:root1\", \"user-id:1\"."),
             key("token", Secret, Refused, Restart,
-                "A personal token of a site admin of the forge, with the scopes write:admin and read:user: { file = \"...\" } (mode 0600) or { credential = \"...\" } (systemd). Its content is read anew for each call."),
+                "A personal token of a site admin of the forge, with the scopes write:admin and read:user: { file = \"...\" } (mode 0600), { credential = \"...\" } (systemd) or { hero_proc = \"deployer/FORGE_TOKEN\" }. Its content is read anew for each call."),
             key("path", Text, Is("\"hero_admin.db\""), Restart,
                 "The records: users, VMs, the audit trail, hashed API keys; made at first start, mode 0600. Worth a backup."),
             key("socket", Text, Means("no socket"), Restart,

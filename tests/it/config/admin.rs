@@ -3,6 +3,7 @@
 use hero_proxy::config::{Config, Place};
 
 use super::{CLIENT_SECRET, Desk, SMALL};
+use crate::support::hero_proc::StandIn;
 
 fn desk() -> Desk {
     let desk = Desk::new();
@@ -95,6 +96,45 @@ fn a_bad_token_stops_the_start_and_is_not_shown() {
             !said.contains("hunter2") && !said.contains(CLIENT_SECRET) && !said.contains("gto_in"),
             "{said}"
         );
+    }
+}
+
+/// Holds: X5, A12.
+#[test]
+fn the_token_may_lie_in_hero_proc_and_the_papers_say_so() {
+    let hero_proc = StandIn::start();
+    let text = format!(
+        "{SMALL}{}[hero_proc]\nsocket = {:?}\n",
+        section("token = { hero_proc = \"deployer/FORGE_TOKEN\" }"),
+        hero_proc.socket
+    );
+    let said = |text: &str| {
+        let checked = desk().check(text);
+        let errors = checked.complaints.iter().map(|one| format!("{}: {} {}", one.key, one.what, one.fix));
+        (checked.config, errors.collect::<Vec<_>>().concat())
+    };
+    let (config, words) = said(&text);
+    assert!(config.is_none() && words.contains("admin.token: hero_proc: there is no secret"), "{words}");
+    hero_proc.put("deployer", "FORGE_TOKEN", "hunter2");
+    let (config, words) = said(&text);
+    assert!(config.is_none() && words.contains("short or a sample") && !words.contains("hunter2"), "{words}");
+    hero_proc.put("deployer", "FORGE_TOKEN", CLIENT_SECRET);
+    let token = said(&text).0.unwrap().admin.unwrap().token;
+    assert_eq!(token.read().unwrap().expose(), CLIENT_SECRET);
+    // It is read anew each time, and never kept.
+    let asked = hero_proc.asked().len();
+    hero_proc.put("deployer", "FORGE_TOKEN", "another-0123456789abcdefghij");
+    assert_eq!(token.read().unwrap().expose(), "another-0123456789abcdefghij");
+    assert_eq!(hero_proc.asked().len(), asked + 1);
+    assert!(!format!("{token:?}").contains("another"));
+    for (name, paper) in [
+        ("proxy.example.toml", include_str!("../../../proxy.example.toml")),
+        ("docs/USERS.md", include_str!("../../../docs/USERS.md")),
+    ] {
+        for place in ["{ file = ", "{ credential = ", "{ hero_proc = \"deployer/FORGE_TOKEN\" }"] {
+            let plain = paper.replace("\n# ", " ");
+            assert!(plain.contains(place), "{name} names {place}");
+        }
     }
 }
 
