@@ -51,6 +51,7 @@ mod killing;
 mod layer;
 mod lifecycle;
 mod noback;
+mod openrpc;
 mod own_sessions;
 mod papers;
 mod process;

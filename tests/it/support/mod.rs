@@ -15,6 +15,7 @@ pub mod program;
 pub mod raw;
 pub mod recording;
 pub mod replay;
+pub mod schema;
 pub mod sources;
 pub mod tls;
 pub mod wiretap;
