@@ -1,6 +1,8 @@
 //! The silence test: everything that is secret is known to the test, the house is driven through its stories, good and
 //! hostile, and then all that it wrote, answered, asked and printed is searched for any of it.
 
+mod admin;
+
 use std::collections::BTreeMap;
 use std::fmt::Debug;
 use std::fmt::Write as _;
@@ -8,12 +10,17 @@ use std::net::SocketAddr;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use hero_proxy::admin::service::CreateUserOutput;
 use hero_proxy::app::demo::{Demo, DemoSettings, REPOSITORY};
 use hero_proxy::base::account::{Account, Identity, Standing, UserId};
 use hero_proxy::base::clock::Timestamp;
 use hero_proxy::base::entropy::{OsEntropy, random_text};
 use hero_proxy::base::seal::{KeyRing, SealKey};
-use hero_proxy::base::secret::{AuthCode, ClientSecret, IdToken, Nonce, PkceVerifier, RefreshToken, State};
+use hero_proxy::base::secret::{
+    AdminToken, AuthCode, ClientSecret, IdToken, InitialPassword, Nonce, PkceVerifier, RefreshToken,
+    SecretText, State,
+};
+use hero_proxy::forge::admin as forge_admin;
 use hero_proxy::forge::api::TokenSet;
 use hero_proxy::forge::fake::{Endpoint, FakeForge, FakeSettings, Fault, NewUser};
 use hero_proxy::session::id::SessionId;
@@ -606,6 +613,13 @@ async fn nothing_prints_a_secret_for_debugging() {
         Nonce::new(own()),
         ClientSecret::new(own()),
     ));
+    // The operator's part.
+    let output = |password: String| Some(InitialPassword::new(password));
+    let (user_id, forge_username) = (UserId("1".into()), "a".to_owned());
+    let made = forge_admin::CreateUserOutput { user_id, forge_username, initial_password: output(own()) };
+    let (user_id, forge_username) = ("u1".to_owned(), "a".to_owned());
+    let told = CreateUserOutput { user_id, forge_username, initial_password: output(own()) };
+    print(&(made, told, AdminToken::new(own()), InitialPassword::new(own()), SecretText::new(own())));
     let key = SealKey::random(&OsEntropy);
     let line = key.line().expose().to_owned();
     print(&key);

@@ -20,6 +20,9 @@ use super::program::Program;
 /// What the browser sees: a name of its own, since the port that is listened on is known too late.
 pub const PUBLIC_URL: &str = "http://localhost:1";
 
+/// The same for an operator's browser, where there is an admin part.
+pub const ADMIN_URL: &str = "http://localhost:2";
+
 /// A folder with a configuration and its secrets.
 pub struct Desk {
     pub folder: TempDir,
@@ -37,8 +40,10 @@ impl Desk {
         let mut options = std::fs::OpenOptions::new();
         let mut file = options.write(true).create_new(true).mode(0o600).open(file).unwrap();
         std::io::Write::write_all(&mut file, CLIENT_SECRET.as_bytes()).unwrap();
-        let callback = format!("{PUBLIC_URL}/_hero/auth/callback");
-        forge.add_application(NewApplication::new("The VM", CLIENT_ID, CLIENT_SECRET, &callback));
+        let [callback, admins] = [PUBLIC_URL, ADMIN_URL].map(|url| format!("{url}/_hero/auth/callback"));
+        let mut application = NewApplication::new("The VM", CLIENT_ID, CLIENT_SECRET, &callback);
+        application.redirect_uris.push(admins);
+        forge.add_application(application);
         let forge = forge.url().as_str().trim_end_matches('/').to_owned();
         let sections = [
             ("server", format!("listen = [\"127.0.0.1:0\"]\npublic_url = {PUBLIC_URL:?}\n")),
@@ -72,6 +77,18 @@ impl Desk {
     /// A file in the folder.
     pub fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
+    }
+
+    /// Adds an admin part at an address of its own; `token`: where the admin token is. Says where its socket will be.
+    pub fn add_admin(&mut self, token: &str) -> PathBuf {
+        let socket = self.path("admin.sock");
+        let lines = format!(
+            "listen = [\"127.0.0.1:0\"]\npublic_url = {ADMIN_URL:?}\nallow = [\"site-admin\"]\npath = \"admin.db\"\n\
+             token = {token}\nsocket = \"unix:{}\"\ncalls_per_minute = 1000\n",
+            socket.display()
+        );
+        self.sections.push(("admin", lines));
+        socket
     }
 
     /// Writes the configuration; says where.
