@@ -24,6 +24,7 @@ mod support;
 
 mod access;
 mod admin;
+mod admin_records;
 mod answers;
 mod browser;
 mod chain;

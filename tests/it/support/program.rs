@@ -6,7 +6,7 @@ use std::os::unix::process::ExitStatusExt as _;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex};
 
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, Resource, Rlimit, Signal, getrlimit, kill_process, prlimit};
 use tokio::sync::watch;
 
 use super::soon;
@@ -41,10 +41,38 @@ impl Said {
 impl Program {
     /// Starts it with these arguments, and these variables beside the test's own.
     pub fn start(arguments: &[&str], variables: &[(&str, &str)]) -> Self {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_hero_proxy"))
-            .args(arguments)
+        let mut command = Command::new(env!("CARGO_BIN_EXE_hero_proxy"));
+        command.args(arguments).envs(variables.iter().copied());
+        Self::of(&mut command)
+    }
+
+    /// Starts it so that a limit on the size of files is an error of the write, as a full disk is, and not its end.
+    pub fn start_on_a_small_disk(arguments: &[&str]) -> Self {
+        Self::by_shell("trap '' XFSZ; exec \"$0\" \"$@\"", arguments)
+    }
+
+    /// The same, and nothing can be written from the first.
+    pub fn start_on_a_full_disk(arguments: &[&str]) -> Self {
+        Self::by_shell("trap '' XFSZ; ulimit -S -f 0; exec \"$0\" \"$@\"", arguments)
+    }
+
+    fn by_shell(script: &str, arguments: &[&str]) -> Self {
+        let mut command = Command::new("sh");
+        command.args(["-c", script, env!("CARGO_BIN_EXE_hero_proxy")]).args(arguments);
+        Self::of(&mut command)
+    }
+
+    /// Lets its files take nothing any more, or again as much as they like.
+    pub fn fill_disk(&self, full: bool) {
+        let pid = Pid::from_raw(self.pid.try_into().unwrap());
+        let old = prlimit(pid, Resource::Fsize, getrlimit(Resource::Fsize)).unwrap();
+        let current = if full { Some(0) } else { old.maximum };
+        prlimit(pid, Resource::Fsize, Rlimit { current, maximum: old.maximum }).unwrap();
+    }
+
+    fn of(command: &mut Command) -> Self {
+        let mut child = command
             .env_remove("CREDENTIALS_DIRECTORY")
-            .envs(variables.iter().copied())
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
