@@ -3,29 +3,29 @@
 //! always; on a real one when `HERO_TEST_FORGE_URL` and `HERO_TEST_FORGE_ADMIN_TOKEN_FILE` name it. Alone:
 //! `cargo test lifecycle`.
 //!
+//! The accounts are made and reset through the admin part of a house that is built for it, as an operator's program does.
+//!
 //! All accounts are named `deployer_test_*` with a random part, so it can run again at any time. Accounts are left at the
-//! server, since nothing here deletes any, and what is left is said.
+//! server, since nothing here deletes any; the application and the repository are taken away again. What is left is said,
+//! however it ends.
 
 use std::io::Write as _;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
-use hero_proxy::app::{House, Seams};
-use hero_proxy::base::account::UserId;
+use hero_proxy::app::{Doors, House, Seams, Serving};
 use hero_proxy::base::clock::SystemClock;
 use hero_proxy::base::entropy::{OsEntropy, random_bytes};
 use hero_proxy::base::secret::{AdminToken, ClientSecret};
 use hero_proxy::base::secret_file;
 use hero_proxy::config::{self, Config};
 use hero_proxy::demo::cockpit::{Cockpit, CockpitSettings, Listen as CockpitListen};
-use hero_proxy::forge::admin::{
-    AccountState, ForgeAdmin as _, HttpForgeAdmin, NewUser as Wanted, PasswordKind, PlaceholderDomain,
-};
+use hero_proxy::forge::admin::{ForgeAdmin as _, HttpForgeAdmin, PasswordKind};
 use hero_proxy::forge::fake::{FakeForge, FakeSettings, FakeVersion, NewUser, Shown};
 use hero_proxy::forge::http::Settings;
+use hero_proxy::serve::Readiness;
 use hero_proxy::serve::settings::Listen;
-use hero_proxy::serve::{Listeners, Readiness, Serve};
 use hero_proxy::wire::trust::Trust;
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -34,43 +34,69 @@ use url::Url;
 
 use crate::support::DEADLINE;
 use crate::support::browser::{Browser, Page};
+use crate::support::raw::RawClient;
 
 /// More steps than any way through the forge has.
 const MOST_STEPS: usize = 20;
 
-/// The forge, an operator's client for it, and the names of this run.
+/// The forge, and the names of this run.
 struct Stage {
     forge: Url,
     token: AdminToken,
-    client: HttpForgeAdmin,
     run: String,
-    left: Vec<String>,
+    left: Left,
 }
 
-/// Cockpit behind the proxy, for one visitor.
+/// What is at the server that was not there before.
+type Left = Arc<Mutex<Vec<String>>>;
+
+/// Cockpit behind the proxy, for one visitor, and the admin part.
 struct Stack {
     url: Url,
     address: std::net::SocketAddr,
     house: House,
-    serve: Serve,
+    serving: Serving,
     cockpit: Cockpit,
+    application: u64,
     folder: TempDir,
 }
 
 impl Stage {
     fn new(forge: Url, token: AdminToken) -> Self {
+        let run = random_bytes::<4>(&OsEntropy).iter().map(|byte| format!("{byte:02x}")).collect();
+        Self { forge, token, run, left: Left::default() }
+    }
+
+    fn leave(&self, what: String) {
+        self.left.lock().unwrap().push(what);
+    }
+
+    fn as_admin(&self) -> String {
+        format!("token {}", self.token.expose())
+    }
+
+    /// What can be known before anything is made: it is the server that it is called, and the token serves.
+    async fn look_first(&self) {
+        let version = self.api("GET", "api/v1/version", &self.as_admin(), None).await;
+        writeln!(std::io::stderr(), "lifecycle {} at {}: {version}", self.run, self.forge).unwrap();
+        let discovery = self.api("GET", ".well-known/openid-configuration", "", None).await;
+        let (issuer, url) = (discovery["issuer"].as_str().unwrap_or_default(), self.forge.as_str());
+        assert_eq!(
+            issuer.trim_end_matches('/'),
+            url.trim_end_matches('/'),
+            "the server has another name for itself (ROOT_URL) than it is called by here"
+        );
         let settings = Settings {
-            url: forge.as_str().parse().unwrap(),
+            url: url.parse().unwrap(),
             internal_url: None,
             ca_pem: None,
             client_id: String::new(),
             client_secret: ClientSecret::new(""),
             timeout: DEADLINE,
         };
-        // Symbols do no harm where none are asked for.
-        let client = HttpForgeAdmin::new(&settings, PasswordKind::WithSymbols, Arc::new(OsEntropy)).unwrap();
-        let run = random_bytes::<4>(&OsEntropy).iter().map(|byte| format!("{byte:02x}")).collect();
-        Self { forge, token, client, run, left: Vec::new() }
+        let client = HttpForgeAdmin::new(&settings, PasswordKind::default(), Arc::new(OsEntropy)).unwrap();
+        let report = client.check_token(&self.token).await.unwrap();
+        assert!(report.works(), "the admin's token does not serve: {:?}", report.complaints());
     }
 
     fn login(&self, part: &str) -> String {
@@ -78,29 +104,31 @@ impl Stage {
     }
 
     /// A call to the forge's API that the test itself needs.
-    async fn api(&self, path: &str, authorization: &str, body: Option<&Value>) -> Value {
-        let url = self.forge.join(path).unwrap();
-        let http = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).build().unwrap();
-        let request = match body {
-            Some(body) => http.post(url).json(body),
-            None => http.get(url),
-        };
-        let answer = request.header("authorization", authorization).send().await.unwrap();
-        let status = answer.status();
-        assert!(status.is_success(), "{path}: {status}");
-        answer.json().await.unwrap()
+    async fn api(&self, method: &str, path: &str, authorization: &str, body: Option<&Value>) -> Value {
+        let http = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).no_proxy();
+        let http = http.timeout(DEADLINE).build().unwrap();
+        let mut request = http.request(method.parse().unwrap(), self.forge.join(path).unwrap());
+        if !authorization.is_empty() {
+            request = request.header("authorization", authorization);
+        }
+        if let Some(body) = body {
+            request = request.json(body);
+        }
+        let answer = request.send().await.unwrap();
+        let (status, text) = (answer.status(), answer.text().await.unwrap());
+        assert!(status.is_success(), "{method} {path}: {status} {text:.200}");
+        if text.is_empty() { Value::Null } else { serde_json::from_str(&text).unwrap() }
     }
 
     /// Somebody who owns the application and the repository; says how they prove who they are.
-    async fn owner(&mut self) -> (String, String) {
+    async fn owner(&self) -> (String, String) {
         let (login, password) = (self.login("owner"), format!("Lifecycle-1-{}", self.run));
         let body = json!({
             "username": login, "email": format!("{login}@example.org"), "password": password,
             "must_change_password": false,
         });
-        let admin = format!("token {}", self.token.expose());
-        self.api("api/v1/admin/users", &admin, Some(&body)).await;
-        self.left.push(login.clone());
+        self.api("POST", "api/v1/admin/users", &self.as_admin(), Some(&body)).await;
+        self.leave(login.clone());
         use base64::Engine as _;
         let pair = base64::engine::general_purpose::STANDARD.encode(format!("{login}:{password}"));
         (login, format!("Basic {pair}"))
@@ -123,35 +151,43 @@ impl Stage {
         let cockpit =
             Cockpit::start(cockpit_settings, Arc::new(SystemClock), Arc::new(OsEntropy)).await.unwrap();
         write_private(&folder.path().join("client_secret"), "gto_q3vw7ixb2d5jslmu4phyz6tkfaeoc3n7");
+        write_private(&folder.path().join("admin_token"), self.token.expose());
+        let admins = folder.path().join("admin.sock");
         let toml = |listen: &str, url: &str, client_id: &str| {
             let forge = self.forge.as_str().trim_end_matches('/');
+            // Symbols do no harm where none are asked for.
             format!(
-                "[server]\nlisten = [{listen:?}]\npublic_url = {url:?}\n\
+                "[admin]\nlisten = [\"127.0.0.1:0\"]\npublic_url = \"http://localhost:2\"\nallow = [\"site-admin\"]\n\
+                 token = {{ file = \"admin_token\" }}\npassword_symbols = true\nsocket = \"unix:{}\"\n\
+                 [server]\nlisten = [{listen:?}]\npublic_url = {url:?}\n\
                  [forge]\nurl = {forge:?}\nclient_id = {client_id:?}\nclient_secret = {{ file = \"client_secret\" }}\n\
                  allow_plaintext = true\n\
                  [features]\nforge_token_pass_through = true\n[access]\nallow = [\"user:{visitor}\"]\n\
                  [session]\nstore = \"memory\"\n\
                  [[routes]]\npath = \"/\"\nupstream = \"unix:{}\"\nforge_token = true\n",
+                admins.display(),
                 socket.display()
             )
         };
         // Read once for the listener, whose port belongs into the registration and the file.
         let first = read(&folder, &toml("127.0.0.1:0", "http://localhost:1", "none"));
-        let listeners = Listeners::bind(&first.serve).await.unwrap();
-        let Some(Listen::Tcp(address)) = listeners.addresses().pop() else { panic!("a TCP address") };
+        let doors = Doors::bind(&first).await.unwrap();
+        let Some(Listen::Tcp(address)) = doors.addresses().pop() else { panic!("a TCP address") };
         let url = format!("http://localhost:{}", address.port());
         let body = json!({
             "name": format!("lifecycle {}", self.run), "confidential_client": true,
             "redirect_uris": [format!("{url}/_hero/auth/callback")],
         });
-        let application = self.api("api/v1/user/applications/oauth2", authorization, Some(&body)).await;
+        let path = "api/v1/user/applications/oauth2";
+        let application = self.api("POST", path, authorization, Some(&body)).await;
         let word = |name: &str| application[name].as_str().unwrap().to_owned();
         std::fs::remove_file(folder.path().join("client_secret")).unwrap();
         write_private(&folder.path().join("client_secret"), &word("client_secret"));
         let config = read(&folder, &toml(&address.to_string(), &url, &word("client_id")));
         let house = House::build(config, Seams::default(), Handle::current()).unwrap();
-        let serve = listeners.serve(house.front(), Readiness::of(["forge", "store"]));
-        Stack { url: Url::parse(&url).unwrap(), address, house, serve, cockpit, folder }
+        let serving = doors.serve(&house, &Readiness::of(["forge", "store"]));
+        let application = application["id"].as_u64().unwrap();
+        Stack { url: Url::parse(&url).unwrap(), address, house, serving, cockpit, application, folder }
     }
 }
 
@@ -161,8 +197,21 @@ impl Stack {
         Browser::knowing(&authority, self.address).reaching_far()
     }
 
+    /// A call of the admin part, as a program of the operator's makes it; its result.
+    async fn rpc(&self, method: &str, params: Value) -> Value {
+        let body = json!({ "jsonrpc": "2.0", "id": 1, "method": method, "params": params }).to_string();
+        let head = format!(
+            "POST /_hero/admin/rpc HTTP/1.1\r\nHost: admin\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
+            body.len()
+        );
+        let answer = RawClient::unix(&self.folder.path().join("admin.sock")).await.ask(head).await;
+        let answer: Value = serde_json::from_slice(&answer.body).unwrap();
+        assert!(answer["result"].is_object(), "{method}: {}", answer["error"]);
+        answer["result"].clone()
+    }
+
     async fn stop(self) {
-        self.serve.shutdown(DEADLINE).await;
+        self.serving.shutdown(DEADLINE).await;
         self.house.drain(DEADLINE).await;
         self.cockpit.stop(DEADLINE).await;
         drop(self.folder);
@@ -190,8 +239,11 @@ impl Stack {
                         changed = true;
                         form.with("password", chosen).with("retype", chosen)
                     } else {
-                        let form = page.form("/login/oauth/grant").expect("the consent page");
-                        form.with("granted", "true")
+                        let form = page.form("/login/oauth/grant");
+                        let lost = || {
+                            panic!("lost at {} ({}): {:.500}", page.url.path(), page.status(), page.text())
+                        };
+                        form.unwrap_or_else(lost).with("granted", "true")
                     };
                     browser.submit(&form).await
                 }
@@ -224,25 +276,27 @@ fn write_private(path: &Path, text: &str) {
 }
 
 /// The whole life, once.
-async fn live(stage: &mut Stage) {
-    let report = stage.client.check_token(&stage.token).await.unwrap();
-    assert!(report.works(), "the admin's token does not serve: {report:?}");
+async fn live(stage: &Stage) {
+    stage.look_first().await;
     let login = stage.login("visitor");
     let (owner, authorization) = stage.owner().await;
     let repository = json!({"name": "feedback", "private": false});
-    stage.api("api/v1/user/repos", &authorization, Some(&repository)).await;
+    stage.api("POST", "api/v1/user/repos", &authorization, Some(&repository)).await;
+    let stack = stage.stack(&login, &owner, &authorization).await;
 
     // Made, and made again.
-    let new = Wanted::parse(&login, Some("Lifecycle Visitor"), None, &PlaceholderDomain::default()).unwrap();
-    let made = stage.client.create_user(&stage.token, &new).await.unwrap();
-    stage.left.push(login.clone());
-    let first = made.initial_password.as_ref().expect("a first password").expose().to_owned();
-    let again = stage.client.create_user(&stage.token, &new).await.unwrap();
-    assert_eq!((&again.user_id, again.initial_password.is_none()), (&made.user_id, true));
-    assert_eq!(last_sign_in(stage, &made.user_id).await, None, "the first password is unused");
+    let new = json!({ "username": login, "display_name": "Lifecycle Visitor" });
+    let made = stack.rpc("deployer.create_user", new.clone()).await;
+    stage.leave(login.clone());
+    let (id, first) = (made["user_id"].clone(), text(&made, "initial_password"));
+    assert_eq!((text(&made, "forge_username"), first.len()), (login.clone(), 32));
+    let again = stack.rpc("deployer.create_user", new).await;
+    assert_eq!(again, json!({ "user_id": id, "forge_username": login, "initial_password": null }));
+    let user = stack.rpc("deployer.get_user", json!([id])).await;
+    assert_eq!((&user["state"], &user["last_activity"]), (&json!("active"), &Value::Null), "unused: {user}");
+    assert_eq!(user["email"], format!("{login}@nomail.demo.ourworld.tf"));
 
     // The first sign-in: the password must be changed on the way, and the way ends in cockpit all the same.
-    let stack = stage.stack(&login, &owner, &authorization).await;
     let mut browser = stack.browser();
     let chosen = format!("Chosen-1-{}", stage.run);
     let (page, changed) = stack.sign_in(&mut browser, &login, &first, &chosen).await;
@@ -254,7 +308,8 @@ async fn live(stage: &mut Stage) {
         page.text()
     );
     assert!(!stack.opens(&login, &first).await, "the first password is used up");
-    assert!(last_sign_in(stage, &made.user_id).await.is_some());
+    let user = stack.rpc("deployer.get_user", json!([id])).await;
+    assert!(user["last_activity"].is_string(), "used: {user}");
 
     // An issue, under their own name.
     let form = page.form("/feedback").expect("cockpit's form");
@@ -262,26 +317,30 @@ async fn live(stage: &mut Stage) {
     let filed = browser.submit(&form.with("title", &title).with("body", "It works.")).await;
     assert!(filed.text().contains("data-code=\"filed\""), "{}", filed.text());
     let path = format!("api/v1/repos/{owner}/feedback/issues");
-    let issues = stage.api(&path, &authorization, None).await;
+    let issues = stage.api("GET", &path, &authorization, None).await;
     assert_eq!((&issues[0]["title"], &issues[0]["user"]["login"]), (&json!(title), &json!(login)));
     assert_eq!(issues.as_array().map(Vec::len), Some(1));
 
     // A reset: another password, to be changed again; the account and what it did stay.
-    let reset = stage.client.reset_password(&stage.token, &made.user_id).await.unwrap();
-    let second = reset.initial_password.as_ref().expect("a new password").expose().to_owned();
-    assert_eq!((&reset.user_id, reset.forge_username.as_str()), (&made.user_id, login.as_str()));
+    let reset = stack.rpc("deployer.reset_password", json!([id])).await;
+    let second = text(&reset, "initial_password");
+    assert_eq!((&reset["user_id"], text(&reset, "forge_username")), (&id, login.clone()));
     assert!(second != first && !stack.opens(&login, &chosen).await, "the chosen password is dead");
     let mut other = stack.browser();
     let (page, changed) = stack.sign_in(&mut other, &login, &second, &format!("{chosen}-again")).await;
     assert!(changed, "the forge demands a new password again");
     assert_eq!((page.status(), &page.url), (200, &stack.url), "{}", page.text());
+
+    // What is no account goes again.
+    let application = format!("api/v1/user/applications/oauth2/{}", stack.application);
     stack.stop().await;
+    for path in [application, format!("api/v1/repos/{owner}/feedback")] {
+        stage.api("DELETE", &path, &authorization, None).await;
+    }
 }
 
-async fn last_sign_in(stage: &Stage, id: &UserId) -> Option<hero_proxy::base::clock::Timestamp> {
-    let account = stage.client.user_by_id(&stage.token, id).await.unwrap().expect("the account");
-    assert_eq!(account.state, AccountState::Active);
-    account.last_sign_in
+fn text(result: &Value, name: &str) -> String {
+    result[name].as_str().unwrap_or_else(|| panic!("no {name}")).to_owned()
 }
 
 /// Holds: A9, A13, A19.
@@ -293,12 +352,12 @@ async fn an_account_lives_on_the_fake_forge() {
         let token = forge.add_personal_token("root1", &["write:admin", "read:user"]).unwrap();
         // Twice on one server: nothing of the first run is in the second one's way.
         for _ in 0..2 {
-            let mut stage = Stage::new(forge.url().clone(), AdminToken::new(token.expose()));
-            live(&mut stage).await;
-            assert_eq!(stage.left.len(), 2);
+            let stage = Stage::new(forge.url().clone(), AdminToken::new(token.expose()));
+            live(&stage).await;
+            assert_eq!(stage.left.lock().unwrap().len(), 2);
         }
         for one in forge.seen() {
-            let no_user_deleted = one.method != "DELETE";
+            let no_user_deleted = one.method != "DELETE" || one.shown == Shown::Password;
             let no_token_made = !(one.path.starts_with("/api/v1/users/") && one.path.ends_with("/tokens"));
             assert!(no_user_deleted && no_token_made, "{one:?}");
             let of_an_admin = one.path.starts_with("/api/v1/admin/");
@@ -321,15 +380,15 @@ async fn an_account_lives_on_a_real_forge() {
     };
     let token = secret_file::read(Path::new(&file)).expect("the admin token's file");
     let url: Url = format!("{}/", url.trim_end_matches('/')).parse().expect("HERO_TEST_FORGE_URL is a URL");
-    let mut stage = Stage::new(url.clone(), AdminToken::new(token.expose().trim()));
-    let done = tokio::spawn(async move {
-        live(&mut stage).await;
-        stage.left
-    });
-    match done.await {
-        Ok(left) => writeln!(std::io::stderr(), "left at {url}: {}", left.join(" ")).unwrap(),
+    let stage = Stage::new(url.clone(), AdminToken::new(token.expose().trim()));
+    let left = Arc::clone(&stage.left);
+    let done = tokio::spawn(async move { live(&stage).await }).await;
+    let left = left.lock().unwrap().join(" ");
+    match done {
+        Ok(()) => writeln!(std::io::stderr(), "left at {url}: the accounts {left}").unwrap(),
         Err(broken) => {
-            writeln!(std::io::stderr(), "left at {url}: accounts named deployer_test_*").unwrap();
+            let words = "and what belongs to them: an application, the repository feedback";
+            writeln!(std::io::stderr(), "left at {url}: the accounts {left}, {words}").unwrap();
             std::panic::resume_unwind(broken.into_panic());
         }
     }
