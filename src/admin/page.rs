@@ -71,7 +71,11 @@ impl AdminService {
                     .await
                     .unwrap_or_else(|refusal| self.refuse(frame, refusal))
             }
-            Err(refusal) => self.refuse(frame, refusal),
+            Err(refusal) => {
+                // Behind the gate this is the gate's word: who is turned away sees as whom.
+                frame.who = head.headers.get(&name::USER).and_then(|login| login.to_str().ok());
+                self.refuse(frame, refusal)
+            }
         }
     }
 

@@ -117,7 +117,7 @@ class Visitor {
     const url = request.url();
     if (new URL(url).pathname === "/login/oauth/authorize") this.authorizations.push(url);
     if (this.#isSecret(url)) this.troubles.push(`a token in an address: ${bare(url)}`);
-    const referer = request.headers().referer ?? url;
+    const referer = request.headers().referer || url;
     const elsewhere = new URL(referer).origin !== new URL(url).origin;
     if (elsewhere && /[?&](code|state)=/.test(referer)) this.troubles.push(`a code or state in a referrer to ${bare(url)}`);
     const ours = [this.house.url, this.house.admin, this.house.forge].some((place) => url.startsWith(place));

@@ -2,7 +2,8 @@
 //! `tests/browser/`, one file per story, which says too how to prepare: Chromium, and `npm ci --prefix tests/browser`.
 //!
 //! `HERO_TEST_BROWSER`: a path to Chromium (unset: Debian's), or `required`. Unset, a missing browser skips the stories
-//! aloud; set, it fails them. `HERO_TEST_SCREENSHOTS`: a folder to put pictures of the pages in.
+//! aloud; set, it fails them. `HERO_TEST_SCREENSHOTS`: a folder to put pictures of the pages in; `docs/users.png` is the
+//! `users.png` of it.
 
 use std::fs;
 use std::io::Write as _;
@@ -12,12 +13,15 @@ use std::process::{Command, Stdio};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use hero_proxy::admin::Caller;
+use hero_proxy::admin::service::NewUserForm;
 use hero_proxy::app::demo::{CLIENT_ID, Demo, DemoAccount, DemoSettings, REPOSITORY};
-use hero_proxy::forge::fake::NewUser;
+use hero_proxy::forge::fake::{Endpoint, Fault, NewUser};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 use tempfile::TempDir;
-use tokio::task::spawn_blocking;
+use tokio::runtime::Handle;
+use tokio::task::{block_in_place, spawn_blocking, yield_now};
 use tokio::time::timeout;
 
 /// The longest that a story may take. On an idle machine none takes ten seconds.
@@ -26,6 +30,9 @@ const DEADLINE: Duration = Duration::from_secs(240);
 const GRACE: Duration = Duration::from_secs(10);
 /// One browser at a time: several would only wait for each other.
 static TURN: Mutex<()> = Mutex::new(());
+
+/// How often a house asks the forge at its start what its admin token may do, by a request for an account that names nobody.
+const LOOKS: usize = 1;
 
 /// What the stories need and this machine may lack.
 struct Tools {
@@ -221,4 +228,72 @@ fn a_script_of_a_page_whose_session_has_ended_is_told_so_and_begins_no_sign_in()
 #[test]
 fn somebody_ends_his_other_sessions_from_a_page_without_scripts() {
     tell("sessions", &house(true), |_| json!({}), |_| {});
+}
+
+/// Holds: A9, A13, A15, A18.
+#[test]
+fn an_operator_makes_an_account_and_its_owner_is_in_the_app_a_minute_later() {
+    let title = "The first thing that I saw";
+    tell(
+        "users",
+        &house(true),
+        |_| json!({ "title": title }),
+        |demo| {
+            assert_eq!(issues(demo), [(title.to_owned(), "nora".to_owned())]);
+            assert_eq!(demo.forge.count(Endpoint::AdminUsers), LOOKS + 2, "one account, one reset");
+        },
+    );
+}
+
+/// Holds: A8, A10, A13, A18.
+#[test]
+fn an_operator_needs_no_script() {
+    const COUNT: usize = 30;
+    let prepare = |demo: &Demo| {
+        let admin = demo.house.admin().unwrap();
+        let by = Caller::shell(0, "r");
+        let people = async {
+            for at in 1..=COUNT {
+                let form = NewUserForm {
+                    username: format!("guest{at:03}"),
+                    display_name: Some(format!("Guest {at}")),
+                    email: None,
+                };
+                let made = admin.create_user(&by, form).await.unwrap();
+                for vm in 0..usize::from(at == 7) * 2 {
+                    admin.assign_vm(&by, &made.user_id, &format!("vm-{at}-{vm}"), None).await.unwrap();
+                }
+            }
+            let all_seen = async {
+                while demo.forge.count(Endpoint::AdminUsers) < LOOKS + COUNT {
+                    yield_now().await;
+                }
+            };
+            timeout(GRACE, all_seen).await.expect("the look at the token");
+        };
+        block_in_place(|| Handle::current().block_on(people));
+        // The next account is asked for in vain.
+        demo.forge.break_next(Endpoint::AdminUsers, Fault::Close, 1);
+        json!({ "count": COUNT })
+    };
+    tell("users_plain", &house(true), prepare, |_| {});
+}
+
+/// Holds: A18.
+#[test]
+fn an_operator_needs_no_mouse() {
+    tell("users_keyboard", &house(true), |_| json!({}), |_| {});
+}
+
+/// Holds: A1, A2, A16.
+#[test]
+fn nobody_does_an_operators_work_but_an_operator() {
+    tell(
+        "users_hostile",
+        &house(true),
+        |_| json!({}),
+        |demo| {
+            assert_eq!(demo.forge.count(Endpoint::AdminUsers), LOOKS, "the forge was asked for no account")
+        },
+    );
 }

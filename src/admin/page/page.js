@@ -22,9 +22,13 @@ for (const button of document.querySelectorAll("[data-copies]")) {
 
 for (const form of document.querySelectorAll("form[data-busy]")) {
   const said = form.querySelector("[role=status]");
+  let later;
   const busy = (is) => {
     form.setAttribute("aria-busy", String(is));
     said.textContent = is ? form.dataset.busy : "";
+    clearTimeout(later);
+    // Whoever has stopped the browser meanwhile may press again.
+    if (is) later = setTimeout(busy, 15_000, false);
   };
   form.addEventListener("submit", (event) => {
     // Pressed twice is meant once.

@@ -75,6 +75,13 @@ pub(super) fn sentence(text: &str) -> String {
     first.into_iter().chain(letters).chain(end.chars()).collect()
 }
 
+/// The marks around names, as people set them.
+fn quoted(text: &str) -> String {
+    let parts = text.split('`').enumerate();
+    let set = parts.map(|(at, part)| if at % 2 == 1 { format!("“{part}”") } else { part.to_owned() });
+    set.collect()
+}
+
 fn status(failed: &AdminError) -> StatusCode {
     match failed {
         AdminError::Fields(_) | AdminError::TakenByOrganization | AdminError::RenamedTo(_) => {
@@ -113,7 +120,7 @@ fn complaints(failed: &AdminError) -> Vec<(Field, String)> {
     match failed {
         AdminError::Fields(complaints) => complaints
             .iter()
-            .map(|(field, problem)| (*field, format!("{} {problem}.", label(*field))))
+            .map(|(field, problem)| (*field, quoted(&format!("{} {problem}.", label(*field)))))
             .collect(),
         AdminError::TakenByOrganization => {
             vec![(Field::Username, "This name is taken by an organization: choose another.".to_owned())]
@@ -134,5 +141,17 @@ fn label(field: Field) -> &'static str {
         Field::Username => "The forge username",
         Field::DisplayName => "The display name",
         Field::Email => "The e-mail address",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_complaint_reads_as_a_sentence() {
+        assert_eq!(quoted("two of `_` and `.` in a row"), "two of “_” and “.” in a row");
+        assert_eq!(quoted("nothing to quote"), "nothing to quote");
+        assert_eq!(sentence("no token"), "No token.");
     }
 }

@@ -4,6 +4,7 @@ use askama::Template;
 
 use super::ask::{ListAsk, MAX_SEARCH, ROWS};
 use super::say::Notice;
+use crate::admin::access::Denied;
 use crate::admin::caller::Who;
 use crate::admin::records::{AuditRow, SortBy};
 use crate::admin::service::{CreateUserOutput, UserList};
@@ -30,7 +31,7 @@ pub(super) fn name_of(who: &Who) -> String {
 pub(super) struct Frame<'a> {
     pub prefix: &'a str,
     pub request_id: &'a str,
-    /// Who is signed in, once they were let in.
+    /// Who is signed in.
     pub who: Option<&'a str>,
 }
 
@@ -130,6 +131,8 @@ pub(super) struct UsersPage<'a> {
     columns: Vec<Column>,
     people: Vec<Person>,
     total: u64,
+    /// Whether there is anybody to look for.
+    searchable: bool,
     /// The numbers of the first and the last one shown.
     shown: (u64, u64),
     earlier: Option<String>,
@@ -159,6 +162,7 @@ impl<'a> UsersPage<'a> {
             columns: columns.collect(),
             people: found.users.iter().map(Person::of).collect(),
             total: found.total,
+            searchable: found.total > 0 || !ask.search.is_empty(),
             shown: (ask.offset() + 1, ask.offset() + count),
             earlier,
             later,
@@ -337,11 +341,13 @@ pub(super) struct RefusalPage<'a> {
     reason: &'a str,
     /// Whether the same may work later.
     again: bool,
+    /// Whether the list is there for whoever reads this.
+    back: bool,
 }
 
 impl<'a> RefusalPage<'a> {
     pub(super) fn new(frame: Frame<'a>, notice: &'a Notice, reason: &'a str) -> Self {
         let again = notice.status.is_server_error() || notice.status == http::StatusCode::TOO_MANY_REQUESTS;
-        Self { frame, notice, reason, again }
+        Self { frame, notice, reason, again, back: reason != Denied::NotAllowed.reason() }
     }
 }
