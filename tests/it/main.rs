@@ -70,6 +70,7 @@ mod silence;
 mod soak;
 mod story;
 mod streaming;
+mod switches;
 mod tokens;
 mod traces;
 mod trial;
