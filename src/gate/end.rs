@@ -3,9 +3,10 @@
 
 use tracing::{error, info};
 
-use crate::base::account::AccountKey;
+use crate::base::account::{Account, AccountKey};
 use crate::gate::keep;
 use crate::gate::keeper::ForgeKeeper;
+use crate::gate::near::SignedOut;
 use crate::session::id::SessionKey;
 use crate::session::store::StoreError;
 
@@ -68,7 +69,7 @@ impl ForgeKeeper {
     pub(super) async fn end(&self, key: SessionKey, end: End) -> bool {
         // Before it is marked, which hides it.
         let owner = self.owner(key).await;
-        self.shared.near.end(key);
+        self.shared.near.end(key, None);
         let removed = self.shared.vault.remove_session(key).await;
         self.ended(&[key], owner, removed.map(u64::from), end).await.is_ok()
     }
@@ -78,11 +79,16 @@ impl ForgeKeeper {
     pub(super) async fn end_all(
         &self,
         keys: &[SessionKey],
-        owner: Option<AccountKey>,
+        owner: Option<Account>,
         removing: impl Future<Output = Result<u64, StoreError>>,
         end: End,
     ) -> Result<u64, StoreError> {
-        let marked: Vec<SessionKey> = keys.iter().copied().filter(|key| self.shared.near.end(*key)).collect();
+        let by = owner
+            .as_ref()
+            .filter(|_| matches!(end, SIGNED_OUT | SIGNED_OUT_EVERYWHERE))
+            .map(|account| SignedOut { account: account.clone(), at: self.shared.clock.now() });
+        let marked: Vec<SessionKey> =
+            keys.iter().copied().filter(|key| self.shared.near.end(*key, by.clone())).collect();
         let ended = self.ended(keys, owner, removing.await, end).await;
         if ended.is_err() {
             for key in marked {
@@ -95,7 +101,7 @@ impl ForgeKeeper {
     async fn ended(
         &self,
         keys: &[SessionKey],
-        owner: Option<AccountKey>,
+        owner: Option<Account>,
         removed: Result<u64, StoreError>,
         end: End,
     ) -> Result<u64, StoreError> {
@@ -106,7 +112,7 @@ impl ForgeKeeper {
                     self.shared.watch.tell(*key);
                 }
                 if let Some(owner) = owner {
-                    self.drop_unused(owner).await;
+                    self.drop_unused(owner.key()).await;
                 }
             }
             Err(failed) => {
@@ -124,8 +130,8 @@ impl ForgeKeeper {
     }
 
     /// Whose a session is, as far as that can be known.
-    pub(super) async fn owner(&self, key: SessionKey) -> Option<AccountKey> {
-        self.known(key).await.ok().flatten().map(|known| known.session.account)
+    pub(super) async fn owner(&self, key: SessionKey) -> Option<Account> {
+        self.known(key).await.ok().flatten().map(|known| known.session.owner().clone())
     }
 }
 

@@ -131,7 +131,14 @@ pub(super) struct Known {
 pub(super) struct Near {
     sessions: Cache<SessionKey, Arc<NearSession>>,
     accounts: Cache<AccountKey, Arc<NearAccount>>,
-    ended: Cache<SessionKey, ()>,
+    ended: Cache<SessionKey, Option<SignedOut>>,
+}
+
+/// Whose a session was that its owner has ended by signing out, and when.
+#[derive(Clone, Debug)]
+pub(super) struct SignedOut {
+    pub account: Account,
+    pub at: Timestamp,
 }
 
 /// What a look at what is near brings.
@@ -202,10 +209,17 @@ impl Near {
     }
 
     /// Marks a session as ended, before the store is told; says whether it was not marked before.
-    pub(super) fn end(&self, key: SessionKey) -> bool {
-        let marked = self.ended.entry(key).or_insert(()).is_fresh();
+    pub(super) fn end(&self, key: SessionKey, by: Option<SignedOut>) -> bool {
+        let marked = self.ended.entry(key).or_insert(by).is_fresh();
         self.sessions.invalidate(&key);
         marked
+    }
+
+    /// Whose a session was that its owner has signed out of just now. An end made in another process may be overlooked for
+    /// as long; so this gives nobody more time than that does.
+    pub(super) fn just_signed_out(&self, key: SessionKey, now: Timestamp) -> Option<Account> {
+        let by = self.ended.get(&key).flatten()?;
+        (by.at <= now && now.since(by.at) < FRESH).then_some(by.account)
     }
 
     /// Takes an end back that the store did not take.
@@ -240,7 +254,7 @@ mod tests {
         let (near, key, now) = (Near::new(), known.session.key, lab.clock.now());
         let is_known = || matches!(near.look(key, now, "http://localhost"), Look::Known(..));
         assert!(near.note(&known) && is_known());
-        assert!(near.end(key), "the first to end it");
+        assert!(near.end(key, None), "the first to end it");
         assert!(!is_known());
         assert!(!near.note(&known), "what the store said before does not bring it back");
         assert!(!is_known());

@@ -10,6 +10,7 @@ use crate::gate::answer::{self, Offer};
 use crate::gate::end;
 use crate::gate::keeper::{ForgeKeeper, Ticket};
 use crate::gate::near::Known;
+use crate::gate::pages::Action;
 use crate::gate::reason::{self, Reason};
 use crate::gate::rules;
 use crate::gate::scope;
@@ -66,6 +67,15 @@ impl Own {
     }
 }
 
+/// How far a sign-out went.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Reach {
+    /// To this browser; of whom that was is not known, or was not asked.
+    Here,
+    /// To all browsers of the account.
+    Everywhere,
+}
+
 impl ForgeKeeper {
     /// Answers at one of our endpoints.
     pub(super) async fn own(self, own: Own, ticket: Ticket) -> Answer {
@@ -89,15 +99,18 @@ impl ForgeKeeper {
     }
 
     pub(super) async fn log_out(&self, ticket: &Ticket) -> Answer {
-        if let Some(key) = ticket.session {
-            let everywhere = only(&ticket.query, "everywhere").as_deref() == Some("true");
-            let ended = if everywhere { self.end_everywhere(key).await } else { self.end_here(key).await };
-            if ended.is_err() {
-                // What the visitor is told is that nothing has happened, so nothing has: he can try again.
-                return answer::refuse(reason::STORE_UNAVAILABLE, Offer::default(), &ticket.asked);
-            }
-        }
+        let everywhere = only(&ticket.query, "everywhere").as_deref() == Some("true");
+        let ended = match ticket.session {
+            Some(key) if everywhere => self.end_everywhere(key).await,
+            Some(key) => self.end_here(key).await.map(|_| Reach::Here),
+            None => Ok(Reach::Here),
+        };
+        let Ok(reach) = ended else {
+            // What the visitor is told is that nothing has happened, so nothing has: he can try again.
+            return answer::refuse(reason::STORE_UNAVAILABLE, Offer::default(), &ticket.asked);
+        };
         let mut answer = match ticket.asked.reader {
+            _ if everywhere && reach == Reach::Here => self.perhaps_elsewhere(ticket),
             Reader::Program => answer::document(&json!({ "signed_out": true }), &ticket.asked),
             Reader::Navigation | Reader::Page => answer::see_other("/", &ticket.asked),
         };
@@ -123,19 +136,34 @@ impl ForgeKeeper {
         self.end_all(&[key], owner, removing, end::SIGNED_OUT).await
     }
 
-    /// Ends all sessions of the account that this one belongs to.
-    async fn end_everywhere(&self, key: SessionKey) -> Result<u64, StoreError> {
-        let vault = &self.shared.vault;
+    /// Says to somebody who wanted to sign out everywhere that nobody knows whose sessions those are, and how to do it.
+    fn perhaps_elsewhere(&self, ticket: &Ticket) -> Answer {
+        let sessions = self.path("/auth/sessions");
+        let href = self.login_link(&sessions);
+        let sign_in = Action { id: "sign-in", href, label: "Sign in and see your sessions", main: true };
+        let login_url = Some(format!("{}{}", self.terms.origin, self.path("/auth/login")));
+        let offer = Offer { actions: vec![sign_in], login_url, ..Offer::default() };
+        answer::refuse(reason::PERHAPS_ELSEWHERE, offer, &ticket.asked)
+    }
+
+    /// Ends all sessions of the account that this one belongs to, or belonged to until just now: another tab may have
+    /// signed out a moment ago, or this is the second of two clicks.
+    async fn end_everywhere(&self, key: SessionKey) -> Result<Reach, StoreError> {
+        let (vault, now) = (&self.shared.vault, self.shared.clock.now());
         let known = self.known(key).await.map_err(|()| StoreError::Unavailable("no answer".into()))?;
-        let Some(known) = known else { return self.end_here(key).await };
-        let owner = known.session.owner();
-        let all = vault.sessions_of(owner, self.shared.clock.now()).await?;
+        let owner = match known {
+            Some(known) => Some(known.session.owner().clone()),
+            None => self.shared.near.just_signed_out(key, now),
+        };
+        let Some(owner) = owner else { return self.end_here(key).await.map(|_| Reach::Here) };
+        let all = vault.sessions_of(&owner, now).await?;
         let mut keys: Vec<SessionKey> = all.into_iter().map(|(key, _)| key).collect();
         keys.push(key);
         keys.sort_unstable();
         keys.dedup();
         let removing = vault.remove_sessions_of(owner.key(), None);
-        self.end_all(&keys, Some(owner.key()), removing, end::SIGNED_OUT_EVERYWHERE).await
+        self.end_all(&keys, Some(owner), removing, end::SIGNED_OUT_EVERYWHERE).await?;
+        Ok(Reach::Everywhere)
     }
 
     async fn whoami(&self, ticket: &Ticket) -> Answer {

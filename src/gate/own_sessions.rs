@@ -51,12 +51,12 @@ impl ForgeKeeper {
             Err(refusal) => return *refusal,
         };
         let Ok(all) = self.sessions_of(&known).await else { return no_store(ticket) };
-        let (own, account) = (known.session.key, known.session.account);
+        let (own, account) = (known.session.key, known.session.owner().clone());
         let wanted = only(&ticket.query, "end").unwrap_or_default();
         let (vault, mut keys) = (&self.shared.vault, all.into_iter().map(|(key, _)| key));
         let ended = if wanted == "others" {
             let others: Vec<SessionKey> = keys.filter(|key| *key != own).collect();
-            let removing = vault.remove_sessions_of(account, Some(own));
+            let removing = vault.remove_sessions_of(account.key(), Some(own));
             self.end_all(&others, Some(account), removing, end::ENDED_BY_OWNER).await
         } else {
             let Some(key) = keys.find(|key| key.handle().to_string() == wanted) else {

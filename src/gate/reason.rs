@@ -47,6 +47,8 @@ reasons! {
         "You are not signed in here, or your session has ended. Sign in to go on."
     SIGNED_OUT "signed_out" UNAUTHORIZED "You are signed out"
         "You have signed out here. Your session at the forge goes on until you sign out there too."
+    PERHAPS_ELSEWHERE "perhaps_signed_in_elsewhere" UNAUTHORIZED "You are signed out here, perhaps not everywhere"
+        "This browser was signed out already, so nobody knows any more whose other browsers were meant. Some may still be signed in.\nTo end them, sign in once more: it leads to the list of your sessions, and there you can sign out everywhere."
     NOT_ALLOWED "not_allowed" FORBIDDEN "You may not open this"
         "You are signed in, but you are not on the list of people who may open this. Ask its operator, or sign in as somebody else."
     ACCOUNT_SUSPENDED "account_suspended" FORBIDDEN "Your account is suspended at the forge"

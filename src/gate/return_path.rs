@@ -8,7 +8,8 @@ pub const MAX_TARGET_BYTES: usize = 1024;
 /// The target as path and query at our own origin, or `/`.
 ///
 /// Judged twice, by string rules and by the parser that browsers use (WHATWG URL); both must agree. Accepted are a path,
-/// and an absolute URL whose scheme, host and port are ours. Never one of our own sign-in endpoints.
+/// and an absolute URL whose scheme, host and port are ours. Never one of our own sign-in endpoints, but for the list of
+/// one's sessions, which is a page like any other.
 ///
 /// **Source**: RFC 9700 §4.11.
 pub fn checked(target: &str, public_url: &WebUrl, prefix: &str) -> String {
@@ -39,7 +40,8 @@ fn accepted(target: &str, public_url: &WebUrl, prefix: &str) -> Option<String> {
     {
         return None;
     }
-    let own = landed.strip_prefix(prefix).is_some_and(|rest| rest.starts_with("/auth"));
+    let own =
+        landed.strip_prefix(prefix).is_some_and(|rest| rest.starts_with("/auth") && rest != "/auth/sessions");
     let whole = match url.query() {
         Some(query) => format!("{landed}?{query}"),
         None => landed.to_owned(),
@@ -107,6 +109,7 @@ mod tests {
             "/x?next=https://other.example/",
             "/x?y=//z",
             "/_hero/admin/users",
+            "/_hero/auth/sessions",
             "/v1.2/..x",
         ] {
             check(target, target);
@@ -163,6 +166,8 @@ mod tests {
             "/_hero/auth/login",
             "/_hero/auth/callback?code=1",
             "/_hero/auth/logout",
+            "/_hero/auth/sessions/",
+            "/_hero/auth/whoami",
             "/a b",
             "/a\u{e9}",
             "https://vm1.example.org//h",

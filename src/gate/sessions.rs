@@ -66,7 +66,7 @@ async fn look_up(
         }
     };
     if session.has_ended(now, idle) {
-        shared.near.end(key);
+        shared.near.end(key, None);
         if shared.vault.remove_session(key).await? {
             end::tell(key, session.way_out(now));
         }

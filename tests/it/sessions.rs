@@ -198,6 +198,44 @@ async fn a_sign_out_everywhere_ends_all_sessions_of_the_account_and_nobody_elses
     assert_eq!(status_with(&house, &house.session(&bob).unwrap()).await, 200);
 }
 
+/// Holds: S4.
+#[tokio::test]
+async fn a_sign_out_everywhere_from_a_session_that_has_ended_is_carried_out_or_says_that_it_was_not() {
+    let house = TestHouse::new().await;
+    let everywhere = house.at(&format!("{LOGOUT}?everywhere=true"));
+    let script = [("Sec-Fetch-Mode", "cors"), ("Sec-Fetch-Site", "same-origin"), ("Accept", "*/*")];
+    let (other, mut tab) = (house.signed_in("alice").await, house.signed_in("alice").await);
+    // Another tab has signed out, and its answer is on its way yet.
+    let mut late = tab.clone();
+    sign_out(&house, &mut tab).await;
+    let others = house.session(&other).unwrap();
+    assert_eq!(status_with(&house, &others).await, 200);
+    for _ in 0..2 {
+        let page = late.clone().send("POST", &everywhere, &script, "").await;
+        assert_eq!((page.status(), page.json()["signed_out"].as_bool()), (200, Some(true)));
+        assert_eq!(status_with(&house, &others).await, 401);
+    }
+
+    // Nobody knows any more whose it was: the answer says so, and leads to where it can be done.
+    let other = house.signed_in("alice").await;
+    let others = house.session(&other).unwrap();
+    house.pass_near();
+    let origin = house.url.origin().ascii_serialization();
+    let button = [NAVIGATION.as_slice(), &[("Origin", &origin)]].concat();
+    for browser in [&mut late, &mut house.browser()] {
+        let page = browser.clone().send("POST", &everywhere, &script, "").await;
+        assert_eq!((page.status(), page.reason().as_deref()), (401, Some("perhaps_signed_in_elsewhere")));
+        let page = browser.send("POST", &everywhere, &button, "").await;
+        assert_eq!((page.status(), page.reason().as_deref()), (401, Some("perhaps_signed_in_elsewhere")));
+        assert!(page.text().contains("Some may still be signed in"), "{}", page.text());
+        assert_eq!(house.session(browser), None);
+        assert_eq!(status_with(&house, &others).await, 200);
+        let link = page.link("sign-in").unwrap();
+        let page = browser.sign_in(&link, "alice", &crate::support::house::password("alice")).await;
+        assert_eq!((page.status(), page.url.path()), (200, "/_hero/auth/sessions"));
+    }
+}
+
 /// Holds: S5.
 #[tokio::test]
 async fn a_session_ends_unused_after_its_idle_time_and_used_at_its_absolute_end() {

@@ -233,11 +233,16 @@ async fn send(
             state.truth.sessions.get_mut(session).unwrap().wished -= 1;
         }
     }
-    if signs_out && answer.status() == StatusCode::SEE_OTHER {
+    // "Signed out", or "signed out here; of the others nobody knows", which ends nothing elsewhere.
+    let (done, here) = (StatusCode::SEE_OTHER, StatusCode::UNAUTHORIZED);
+    if signs_out && [done, here].contains(&answer.status()) {
         let (at, life) = (state.time.real(), running.life.number);
-        for session in ending {
-            if let Some(session) = state.truth.sessions.get_mut(&session) {
-                session.ended.get_or_insert((at, life));
+        for text in ending {
+            let Some(known) = state.truth.sessions.get_mut(&text) else { continue };
+            if answer.status() == done || Some(&text) == session.as_ref() {
+                known.ended.get_or_insert((at, life));
+            } else {
+                known.wished -= 1;
             }
         }
     }
