@@ -1,7 +1,11 @@
 //! Chance that is the same each time: SplitMix64 over a seed.
 
+use std::sync::Mutex;
 use std::time::Duration;
 
+use hero_proxy::base::entropy::Entropy;
+
+#[derive(Debug)]
 pub struct Chance(u64);
 
 impl Chance {
@@ -50,5 +54,24 @@ impl Chance {
         let wide = (most - least) as f64;
         let part = (self.next() % 10_000) as f64 / 10_000.0;
         Duration::from_millis(least + (wide * part * part) as u64)
+    }
+}
+
+/// What a process draws ids, keys and states from.
+#[derive(Debug)]
+pub struct Dice(Mutex<Chance>);
+
+impl Dice {
+    pub fn new(seed: u64) -> Self {
+        Self(Mutex::new(Chance::new(seed)))
+    }
+}
+
+impl Entropy for Dice {
+    fn fill(&self, out: &mut [u8]) {
+        let mut chance = self.0.lock().unwrap();
+        for chunk in out.chunks_mut(8) {
+            chunk.copy_from_slice(&chance.next().to_le_bytes()[..chunk.len()]);
+        }
     }
 }

@@ -8,7 +8,6 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
-use hero_proxy::base::entropy::SeededEntropy;
 use hero_proxy::base::path::RouteTable;
 use hero_proxy::base::peer::TrustedPeers;
 use hero_proxy::base::seal::{KeyRing, SealKey};
@@ -25,6 +24,7 @@ use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 use tower::{Layer as _, Service};
 
+use crate::chance::Dice;
 use crate::forge::SCOPE;
 use crate::line::Line;
 use crate::store::Shared;
@@ -124,7 +124,7 @@ pub struct Town {
 }
 
 pub fn ring(seed: u64) -> KeyRing {
-    KeyRing::of(SealKey::random(&SeededEntropy::new(seed)))
+    KeyRing::of(SealKey::random(&Dice::new(seed)))
 }
 
 impl Town {
@@ -148,7 +148,7 @@ impl Town {
             store: Arc::new(Shared::new(Arc::clone(&self.world), Arc::clone(&self.rows), life.clone())),
             keys: ring(self.house.seed),
             clock: Arc::new(time),
-            entropy: Arc::new(SeededEntropy::new(self.house.seed ^ (u64::from(number) << 32))),
+            entropy: Arc::new(Dice::new(self.house.seed ^ (u64::from(number) << 32))),
             handle: Handle::current(),
         };
         let keeper = ForgeKeeper::new(settings(self.house), ports).unwrap();
