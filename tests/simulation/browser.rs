@@ -15,6 +15,8 @@ use crate::process::{ISSUER, Nothing, ORIGIN, Town, WAIT};
 use crate::truth::Sent;
 use crate::world::pass;
 
+/// The longest that a sign-out takes, in milliseconds.
+const LEAVING: i64 = 30_000;
 const SESSION: &str = "__Host-hero_session";
 
 pub struct Browser {
@@ -220,7 +222,10 @@ async fn send(
         if to_forge || answer.status() == StatusCode::UNAUTHORIZED {
             laws::asked_to_sign_in(state, &sent);
         }
-        if answer.status().is_server_error() && !state.is_trouble() {
+        // Whoever signs out elsewhere meanwhile may find the tokens dropped.
+        let leaves = sent.session.as_ref().and_then(|session| state.truth.sessions.get(session));
+        let leaves = leaves.is_some_and(|session| session.wished > 0);
+        if answer.status().is_server_error() && !leaves && !state.is_trouble() && !state.is_held_up() {
             state.broken(format_args!("B{browser} gets {} and nothing was wrong", answer.status()));
         }
         if took > i64::try_from((WAIT * 3).as_millis()).unwrap() + 1000 {
@@ -254,6 +259,10 @@ fn note_wishes(town: &Town, session: Option<&str>, ends: bool, everybody: bool) 
     let state = &mut *town.world.lock();
     let Some(session) = session.filter(|_| ends) else { return Vec::new() };
     let Some(user) = state.truth.sessions.get(session).map(|session| session.user) else { return Vec::new() };
+    if everybody {
+        // Work goes on when its client has left; after that nothing new ends.
+        state.truth.leaving.insert(user, state.time.real() + LEAVING);
+    }
     let mut ending = Vec::new();
     for (text, known) in &mut state.truth.sessions {
         let meant = text == session || (everybody && known.user == user);
@@ -302,7 +311,8 @@ fn keep_cookies(town: &Town, tab: &Tab, target: &str, answer: &Response<()>) -> 
             let code = target.split(['&', '=']).nth(1).unwrap();
             let user = code.rsplit_once('-').unwrap().1.parse().unwrap();
             let state = &mut *town.world.lock();
-            state.truth.given(value, user);
+            let now = state.time.real();
+            state.truth.given(value, user, now);
             state.tell(format_args!("B{} has session {} (user {user})", browser.number, &value[..4]));
         }
         browser.jar.insert(name.to_owned(), value.to_owned());

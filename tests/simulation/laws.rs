@@ -165,7 +165,9 @@ pub fn written(state: &mut State, process: usize, account: AccountKey) {
 
 /// The use of a session was noted.
 pub fn touched(state: &mut State, key: SessionKey, there: bool, seen_at: Timestamp) {
+    let (latest, idle) = (state.truth.latest.max(state.time.machine()), state.truth.house.unwrap().idle);
     if let Some(row) = state.truth.rows.get_mut(&key).filter(|_| there) {
+        row.was_up |= row.is_up(latest, idle);
         row.seen_at = row.seen_at.max(seen_at);
     }
 }

@@ -38,6 +38,16 @@ pub struct Row {
     pub expires_at: Timestamp,
     pub seen_at: Timestamp,
     pub removed_at: Option<i64>,
+    /// Whether its time was up at some moment by the machine's clock. A process that saw it holds to that, whoever turns the
+    /// clock back.
+    pub was_up: bool,
+}
+
+impl Row {
+    /// Whether its idle or its absolute end is not after this moment.
+    pub fn is_up(&self, latest: Timestamp, idle: Duration) -> bool {
+        self.expires_at <= latest || self.seen_at.plus(idle) <= latest
+    }
 }
 
 /// A request on its way.
@@ -77,8 +87,12 @@ pub struct Truth {
     pub set_back: Vec<(i64, i64)>,
     pub jumped_at: i64,
     pub jumps: usize,
+    /// Where the machine's clock was when it was set back: marks of then count again when it comes there.
+    pub set_back_from: Timestamp,
     pub calls: BTreeMap<&'static str, usize>,
     pub sign_ins: usize,
+    /// Until when a sign-out everywhere of a user may be under way.
+    pub leaving: BTreeMap<usize, i64>,
 }
 
 impl Truth {
@@ -106,8 +120,10 @@ impl Truth {
             set_back: Vec::new(),
             jumped_at: i64::MIN / 2,
             jumps: 0,
+            set_back_from: Timestamp::default(),
             calls: BTreeMap::new(),
             sign_ins: 0,
+            leaving: BTreeMap::new(),
         }
     }
 
@@ -137,7 +153,7 @@ impl Truth {
 
     pub fn inserted(&mut self, key: SessionKey, row: &SessionRow) {
         let (account, expires_at, seen_at) = (row.account, row.expires_at, row.seen_at);
-        self.rows.insert(key, Row { account, expires_at, seen_at, removed_at: None });
+        self.rows.insert(key, Row { account, expires_at, seen_at, removed_at: None, was_up: false });
     }
 
     pub fn removed(&mut self, key: SessionKey, now: i64) {
@@ -154,9 +170,11 @@ impl Truth {
     }
 
     /// A browser was given a session.
-    pub fn given(&mut self, text: &str, user: usize) {
+    pub fn given(&mut self, text: &str, user: usize, now: i64) {
         let key = SessionId::parse(text.as_bytes()).unwrap().key();
-        let session = Session { key, user, wished: 0, ended: None };
+        // It may be among those that a sign-out everywhere has ended meanwhile.
+        let wished = u32::from(self.leaving.get(&user).is_some_and(|until| *until >= now));
+        let session = Session { key, user, wished, ended: None };
         self.sessions.entry(text.to_owned()).or_insert(session);
     }
 
@@ -200,7 +218,7 @@ impl Truth {
     /// Whether a session's time was up at some moment so far.
     pub fn time_is_up(&self, key: SessionKey, idle: Duration) -> bool {
         let row = self.rows.get(&key);
-        row.is_none_or(|row| row.expires_at <= self.latest || row.seen_at.plus(idle) <= self.latest)
+        row.is_none_or(|row| row.was_up || row.is_up(self.latest, idle))
     }
 }
 
@@ -212,6 +230,11 @@ impl State {
 
     pub fn is_trouble(&self) -> bool {
         self.time.real() < self.truth.trouble_until
+    }
+
+    /// Whether a mark of before the clock was set back may hold somebody up: a rest, or somebody's look at an account.
+    pub fn is_held_up(&self) -> bool {
+        self.time.machine() <= self.truth.set_back_from.plus(Duration::from_secs(30))
     }
 
     /// What became of a token set.
@@ -233,6 +256,7 @@ impl State {
         self.truth.latest = self.truth.latest.max(self.time.machine());
         if moved < 0 {
             self.truth.set_back.push((now, -moved));
+            self.truth.set_back_from = self.truth.latest;
         }
         self.truth.jumped_at = now;
         self.truth.jumps += 1;
