@@ -129,6 +129,14 @@ impl Records {
         self.write(move |db| sql::settle(db, &user_id, &facts, password_at, line.as_ref(), now)).await
     }
 
+    /// Begins a reset, unless another one of the same user is under way, in whatever process; says whether it is begun.
+    ///
+    /// # Errors
+    /// [`RecordsError`]; nothing has happened then.
+    pub async fn begin_reset(&self, user_id: String, line: NewAudit) -> Result<bool, RecordsError> {
+        self.write(move |db| sql::begin_reset(db, &user_id, &line)).await
+    }
+
     /// Writes down that a new password was handed out.
     ///
     /// # Errors

@@ -594,6 +594,31 @@ async fn two_programs_that_make_one_account_at_once_make_one_with_one_password()
     rig.stop().await;
 }
 
+/// Holds: A9.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_command_does_not_reset_what_the_house_is_resetting() {
+    let rig = Rig::new().await;
+    let made = rig.by_socket("deployer.create_user", json!(["alice"])).await;
+    // The command knows the time of day only; the house is taken along.
+    let now = hero_proxy::base::clock::SystemClock.now();
+    rig.clock.set(now);
+    let gate = Gate::closed();
+    rig.forge.break_next(Endpoint::AdminUsers, Fault::Wait(gate.clone()), 1);
+    let second = async {
+        soon("the house asks the forge", gate.reached(1)).await;
+        let (output, out, _) = command(&rig, &["user", "reset-password", "alice", "--json"]).await;
+        gate.open();
+        let refused: Value = serde_json::from_str(&out).unwrap();
+        assert_eq!((output.status.code(), &refused["error"]["reason"]), (Some(4), &json!("busy")), "{out}");
+    };
+    let params = json!([made["result"]["user_id"]]);
+    let (reset, ()) = tokio::join!(rig.by_socket("deployer.reset_password", params), second);
+    assert!(opens(&rig, "alice", reset["result"]["initial_password"].as_str().unwrap()).await);
+    let (output, ..) = command(&rig, &["user", "reset-password", "alice"]).await;
+    assert_eq!(output.status.code(), Some(0));
+    rig.stop().await;
+}
+
 /// Holds: A9, A13.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_command_line_does_the_same_beside_a_running_house() {

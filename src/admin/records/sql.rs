@@ -124,6 +124,27 @@ fn put_facts(db: &Connection, user_id: &str, facts: &Facts, now: Timestamp) -> R
     Ok(())
 }
 
+/// How long a reset keeps others away if nobody writes down how it ended; a call to the forge has ended by then.
+const UNDER_WAY: u64 = 60_000;
+
+/// The trail says whether one is under way: its last line of that kind is a beginning.
+pub(super) fn begin_reset(db: &mut Connection, user_id: &str, line: &NewAudit) -> Result<bool, Fault> {
+    let transaction = write(db)?;
+    let last: Option<(String, i64)> = transaction
+        .prepare_cached(
+            "SELECT outcome, at FROM audit WHERE user_id = ?1 AND action = ?2 ORDER BY id DESC LIMIT 1",
+        )?
+        .query_row(params![user_id, line.action], |row| Ok((row.get(0)?, row.get(1)?)))
+        .optional()?;
+    let is_near = |at: i64| millis(line.at).abs_diff(at) < UNDER_WAY;
+    if last.is_some_and(|(outcome, at)| outcome == line.outcome && is_near(at)) {
+        return Ok(false);
+    }
+    note(&transaction, Some(user_id), line)?;
+    transaction.commit()?;
+    Ok(true)
+}
+
 pub(super) fn handed_over(db: &mut Connection, user_id: &str, line: &NewAudit) -> Result<(), Fault> {
     let transaction = write(db)?;
     transaction

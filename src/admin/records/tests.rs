@@ -118,6 +118,35 @@ async fn lists_are_searched_sorted_and_paged_in_the_database() {
     assert_eq!(names(&records, far).await, Vec::<String>::new());
 }
 
+/// Holds: A9.
+#[tokio::test]
+async fn of_two_processes_that_reset_one_password_the_later_one_is_sent_away() {
+    let folder = tempfile::tempdir().unwrap();
+    let (one, other) = (records(&folder), records(&folder));
+    add(&one, "u1", 1, "alice").await;
+    add(&one, "u2", 2, "bob").await;
+    let begun =
+        |after| NewAudit { at: START.plus(Duration::from_secs(after)), ..line("reset_password", "begun") };
+    let begin = async |records: &Records, user: &str, after| {
+        records.begin_reset(user.to_owned(), begun(after)).await.unwrap()
+    };
+    assert!(begin(&one, "u1", 0).await);
+    assert!(!begin(&other, "u1", 0).await && !begin(&other, "u1", 59).await);
+    assert!(begin(&other, "u2", 0).await, "somebody else's is another matter");
+    // Whatever else happens to a user meanwhile is no end of it.
+    one.note(Some("u1".into()), line("assign_vm", "done")).await.unwrap();
+    assert!(!begin(&other, "u1", 59).await);
+    one.handed_over("u1".into(), line("reset_password", "done")).await.unwrap();
+    assert!(begin(&other, "u1", 1).await);
+    // Who died over it keeps others away for a minute.
+    assert!(!begin(&one, "u1", 60).await && begin(&one, "u1", 61).await);
+    let trail = one.audit_of("u1".into(), None, 100).await.unwrap();
+    assert_eq!(
+        trail.iter().filter(|row| row.outcome == "begun" && row.action == "reset_password").count(),
+        3
+    );
+}
+
 #[tokio::test]
 async fn a_vm_is_one_users() {
     let folder = tempfile::tempdir().unwrap();

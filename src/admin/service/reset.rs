@@ -34,7 +34,10 @@ impl Admin {
         let token = self.token().await?;
         // Before anything is changed: what cannot be written down is not done.
         let begun = self.line(by, ACTION, &row.username, BEGUN);
-        self.shared.records.note(Some(user_id.clone()), begun).await?;
+        if !self.shared.records.begin_reset(user_id.clone(), begun).await? {
+            // In another process, where our turns count for nothing.
+            return Err(AdminError::Busy);
+        }
         let id = UserId(forge_id.to_string().into());
         match self.shared.forge.reset_password(&token, &id).await {
             Ok(made) => {
