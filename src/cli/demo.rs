@@ -87,7 +87,8 @@ pub(crate) fn demo(args: &DemoArgs) -> anyhow::Result<ExitCode> {
 }
 
 fn welcome(demo: &Demo, settings: &DemoSettings) -> String {
-    let mut text = String::from("\nhero_proxy demo: a fake forge, an app, and the proxy between them.\n\n");
+    let mut text = String::from("\nhero_proxy demo: a fake forge, an app, and the proxy between them.\n");
+    let mut taken = String::new();
     for (what, url, wanted) in [
         ("proxy", &demo.url, settings.proxy_port),
         ("operator's page", &demo.admin_url, settings.admin_port),
@@ -96,8 +97,11 @@ fn welcome(demo: &Demo, settings: &DemoSettings) -> String {
         let port = url.port_or_known_default().unwrap_or_default();
         if port != wanted {
             let verb = if what == "operator's page" { "is at" } else { "listens on" };
-            text += &format!("  Port {wanted} is taken; the {what} {verb} {port}.\n");
+            taken += &format!("  Port {wanted} is taken; the {what} {verb} {port}.\n");
         }
+    }
+    if !taken.is_empty() {
+        text = text + "\n" + &taken;
     }
     text + &for_visitors(demo, settings) + &for_operators(demo) + "\n  Ctrl-C ends it all.\n"
 }

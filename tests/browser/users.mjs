@@ -19,6 +19,7 @@ await story(async (house) => {
   await operator.operate(page, olga);
   assert.equal(await words(page, "#who"), "olga");
   assert.match(await words(page, "#empty"), /Nobody is on record yet/);
+  assert.deepEqual(await operator.proxyCookies(), [], "nothing of an operator's goes to the app");
   await operator.look(page, "users-empty");
 
   // What is wrong stands beside the fields, all of it, and what was typed stays.

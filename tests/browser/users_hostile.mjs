@@ -120,6 +120,11 @@ await story(async (house) => {
   assert.equal(await page.locator("#username").inputValue(), "mallory");
   await operator.look(page, "users-stale-form");
 
+  // Whatever is served is served like this.
+  for (const path of ["users", "users/new", "users?search=a", "page.css", "page.js"]) {
+    await checkOwnAnswer(await page.goto(house.adminAt(`/_hero/admin/${path}`)));
+  }
+
   // An address that leads nowhere.
   await page.goto(house.adminAt("/_hero/admin/users/u00"));
   operator.expectRefusals("404 admin /_hero/admin/users/u00");

@@ -79,8 +79,22 @@ await story(async (house) => {
   assert.equal(await words(page, "#title"), "paula was there already");
   assert.ok(!(await page.content()).includes(password));
 
+  // Pressed twice, with nothing to hold the second back: one account, and a way to a password in either case.
+  await page.goto(house.adminAt("/_hero/admin/users/new"));
+  await page.getByLabel("Forge username").fill("pat");
+  await find("Create user").dblclick();
+  await page.getByRole("heading", { name: /^pat was/ }).waitFor();
+  assert.equal(await page.locator("#password, a#to-reset").count(), 1);
+  await page.goto(house.adminAt("/_hero/admin/users?search=pat"));
+  assert.deepEqual(await names(), ["pat"]);
+  await follow(page.getByRole("link", { name: "Reset password of pat" }));
+  await follow(page.getByRole("link", { name: "Cancel" }));
+  const made = (await page.locator("#trail tbody").innerText()).match(/create user\s+created/g);
+  assert.equal(made.length, 1);
+  await page.goto(house.adminAt("/_hero/admin/users?search=paula"));
+  await follow(page.getByRole("link", { name: "Reset password of paula" }));
+
   // A reset, and the trail of both.
-  await follow(page.getByRole("link", { name: "Reset password" }));
   await follow(find("Reset password"));
   const second = await words(page, "#password");
   assert.match(second, /^[A-Za-z0-9]{32}$/);

@@ -142,12 +142,14 @@ pub(super) fn place(
         let what =
             "the admin part shares the app's origin: a script of the app's can act with an admin's session";
         report.warn(&section.spot("allow_same_origin"), what, "give it a host of its own");
-    } else if !words.alone
-        && public_url.parts().scheme() == "https"
-        && host(&public_url) == host(&server.public_url)
-    {
+    } else if !words.alone && host(&public_url) == host(&server.public_url) {
         let what = "the app has this host too, at another port: cookies know no ports, so each would see the other's";
-        report.error(&spot, what, "give it a host of its own");
+        if public_url.parts().scheme() == "https" {
+            report.error(&spot, what, "give it a host of its own");
+        } else {
+            // On loopback, for a try-out.
+            report.warn(&spot, what, "give it a host of its own: one localhost, the other 127.0.0.1");
+        }
     }
     let place = match words.listen {
         _ if words.alone => Place::Alone,

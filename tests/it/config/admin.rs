@@ -53,6 +53,14 @@ fn it_has_an_origin_of_its_own_or_says_that_it_has_not() {
     );
     let port = about("public_url = \"https://vm1.example.org:8443\"");
     assert!(port[0].contains("cookies know no ports"), "{port:?}");
+    // On loopback it is told, and runs.
+    let loopback = SMALL.replace("https://vm1.example.org", "http://localhost:8080");
+    let at = |url: &str| {
+        let checked = desk().check(&format!("{loopback}{}", section(&format!("public_url = \"{url}\""))));
+        assert!(checked.config.is_some(), "{:?}", checked.complaints);
+        checked.complaints.iter().filter(|one| one.what.contains("cookies know no ports")).count()
+    };
+    assert_eq!((at("http://localhost:8081"), at("http://127.0.0.1:8081")), (1, 0));
     let forge = about("public_url = \"https://forge.example.org\"");
     assert!(forge[0].contains("the forge has this address too"), "{forge:?}");
     let plain = about("public_url = \"http://admin.example.org\"");
