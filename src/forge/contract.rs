@@ -119,6 +119,7 @@ pub async fn run(target: Target) -> Outcome {
         consent_laws::a_public_client_is_asked_each_time_and_cannot_change_its_scope,
         token_laws::every_token_error_is_a_400_with_the_forges_own_words,
         token_laws::a_second_sign_in_supersedes_or_keeps_the_first_refresh_token,
+        token_laws::of_many_refreshes_at_once_one_is_served_or_all,
         token_laws::an_access_token_is_no_refresh_token,
         token_laws::the_nonce_is_that_of_the_last_sign_in,
         token_laws::an_expired_access_token_is_dead_and_its_refresh_token_is_not,

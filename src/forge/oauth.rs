@@ -200,8 +200,14 @@ impl ForgeOauth for HttpForge {
 
     fn standing<'a>(&'a self, token: &'a ForgeToken) -> Answer<'a, Result<Standing, ForgeError>> {
         Box::pin(async move {
-            let question = standing::question(&self.addresses.version(), token)?;
-            standing::standing(&self.transport.send(question).await?)
+            let url = self.addresses.version();
+            let standing = standing::standing(&self.transport.send(standing::question(&url, token)?).await?)?;
+            if standing == Standing::Refused {
+                // In words that are not known: whatever stands before the forge may say such things to everybody.
+                let question = standing::strangers_question(&url)?;
+                standing::is_not_said_to_all(&self.transport.send(question).await?)?;
+            }
+            Ok(standing)
         })
     }
 

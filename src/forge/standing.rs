@@ -2,7 +2,8 @@
 //!
 //! 1. `GET /api/v1/version` needs no scope, and the forge looks at the account before it looks at the path: 200 is fine, a
 //!    403 whose JSON has no `url` is about the account, a 401 is about the token (docs/FORGEJO.md 3.2, 3.3).
-//! 2. Nothing else says anything: no page, no redirect, no 403 of whatever stands before the forge.
+//! 2. Nothing else says anything: no page, no redirect, no 403 of whatever stands before the forge. What stands there may
+//!    speak JSON without `url` too, so a text that is not known counts only if a stranger gets another answer.
 //! 3. The body of a 401 or 403 may repeat the token: it is looked at here, and kept nowhere.
 //! 4. Names and groups are those of userinfo, which has them whatever the scope (docs/FORGEJO.md 1.8).
 
@@ -26,6 +27,35 @@ const SAYINGS: [(&str, Standing); 3] = [
 
 /// Said to somebody without a token, on a forge that shows strangers nothing: ours was lost on the way.
 const STRANGER: &str = "Only signed in user is allowed";
+
+/// The question of nobody: what is said to a stranger is about no account.
+///
+/// # Errors
+/// As [`question`].
+pub(crate) fn strangers_question(url: &Url) -> Result<http::Request<Vec<u8>>, ForgeError> {
+    http::Request::get(url.as_str())
+        .header(ACCEPT, "application/json")
+        .body(Vec::new())
+        .map_err(|_| ForgeError::Garbled("a URL that cannot be called"))
+}
+
+/// Reads what a stranger is told.
+///
+/// # Errors
+/// [`ForgeError::Unavailable`] or [`ForgeError::Garbled`] when the forge does not speak to strangers as it does: then what it
+/// says to an account may be said to everybody.
+pub(crate) fn is_not_said_to_all(response: &http::Response<Vec<u8>>) -> Result<(), ForgeError> {
+    if !matches!(response.status(), StatusCode::OK | StatusCode::FORBIDDEN) {
+        return Err(odd_status(response.status()));
+    }
+    let said = members(response)?;
+    let text = |name: &str| said.get(name).and_then(Value::as_str).unwrap_or_default();
+    match response.status() {
+        StatusCode::OK if !text("version").is_empty() => Ok(()),
+        StatusCode::FORBIDDEN if text("message").starts_with(STRANGER) => Ok(()),
+        _ => Err(ForgeError::Garbled("a refusal that is not about the account")),
+    }
+}
 
 /// A question in the name of a token's owner.
 ///
@@ -161,6 +191,26 @@ mod tests {
         ] {
             let error = standing(&response(status, kind, body)).unwrap_err();
             assert!(error.is_transient(), "{status} {body}: {error}");
+        }
+    }
+
+    /// Holds: R16.
+    #[test]
+    fn a_stranger_who_is_refused_like_an_account_makes_the_refusal_nobodys() {
+        let check = |status, kind: &str, body: &str| is_not_said_to_all(&response(status, kind, body));
+        assert!(check(200, JSON, r#"{"version":"15.0.3+gitea-1.22.0"}"#).is_ok());
+        let sign_in_first = r#"{"message":"Only signed in user is allowed to call APIs."}"#;
+        assert!(check(403, JSON, sign_in_first).is_ok(), "REQUIRE_SIGNIN_VIEW");
+        for (status, kind, body) in [
+            (403, JSON, r#"{"message":"Forbidden"}"#),
+            (403, JSON, "{}"),
+            (403, "text/html", "<title>Forbidden</title>"),
+            (200, JSON, "{}"),
+            (401, JSON, r#"{"message":"x"}"#),
+            (429, JSON, r#"{"message":"x"}"#),
+            (502, "text/html", ""),
+        ] {
+            assert!(check(status, kind, body).unwrap_err().is_transient(), "{status} {body}");
         }
     }
 

@@ -14,7 +14,7 @@ use hero_proxy::forge::fake::{Endpoint, FakeForge, FakeSettings, FakeVersion, Ne
 use hero_proxy::wire::ForgeToken;
 
 /// At least so many laws must hold on a server on which all can be tried.
-const FLOOR: usize = 42;
+const FLOOR: usize = 43;
 
 async fn check(version: FakeVersion, invalidates: bool) {
     let clock = ManualClock::at(Timestamp::from_secs(1_800_000_000));

@@ -1,7 +1,7 @@
 //! Refresh, counter, nonce, expiry, revocation (`docs/FORGEJO.md` 1.6, 1.7, 1.8).
 
 use reqwest::Method;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::flow::{Tokens, Wish, claims};
 use super::lab::{App, Lab};
@@ -62,6 +62,32 @@ pub(super) async fn a_second_sign_in_supersedes_or_keeps_the_first_refresh_token
     lab.with_token(&first.access, Method::GET, "/api/v1/user", &Value::Null)
         .await?
         .is("the first access token", 200)
+}
+
+/// The counter is one: of several who come with one refresh token at once one is served, or all where none is invalidated.
+pub(super) async fn of_many_refreshes_at_once_one_is_served_or_all(lab: &Lab) -> Law {
+    let user = lab.account().await?;
+    let app = lab.app(&user, true).await?;
+    let tokens = lab.sign_in(&user, &app, Wish::default()).await?;
+    let ask = async || lab.refresh(&app, &tokens.refresh).await;
+    let (one, two, three, four) = tokio::join!(ask(), ask(), ask(), ask());
+    let mut newest = None;
+    let mut served = 0;
+    for answer in [one?, two?, three?, four?] {
+        if answer.status == 200 {
+            served += 1;
+            newest = Some(Tokens::of(&answer)?);
+            continue;
+        }
+        let lost = [
+            "400 invalid_grant cannot increase the grant counter",
+            "400 unauthorized_client token was already used",
+        ];
+        holds("the others are told that they are late", lost.contains(&answer.in_short().as_str()))?;
+    }
+    holds("one is served, or all", served == 1 || served == 4)?;
+    let Some(newest) = newest else { return broken("nobody is served") };
+    lab.refresh(&app, &newest.refresh).await?.is("what was served", 200)
 }
 
 pub(super) async fn an_access_token_is_no_refresh_token(lab: &Lab) -> Law {
@@ -128,6 +154,7 @@ pub(super) async fn a_revoked_grant_kills_its_tokens_at_once(lab: &Lab) -> Law {
     lab.with_token(&tokens.access, Method::GET, "/api/v1/version", &Value::Null)
         .await?
         .is("the version", 401)?;
+    same("introspection", &lab.introspect(&app, &tokens.access).await?.json, &json!({"active": false}))?;
     let answer = lab.refresh(&app, &tokens.refresh).await?;
     answer.refuses("the refresh token", "invalid_grant", "grant does not exist")?;
     same("consent is asked again", lab.code(&browser, &app, Wish::default()).await?.1, true)

@@ -111,6 +111,9 @@ fn account_refusal(forge: &Forge, user: &User) -> Option<Reply> {
         let words = "This account is prohibited from signing in, please contact your site administrator.";
         return Some(Reply::account_error(words));
     }
+    if user.needs_second_factor {
+        return Some(Reply::account_error("Diese Forgejo-Instanz verlangt einen zweiten Faktor."));
+    }
     // Two slashes and a path that is none: as Forgejo says it.
     let words =
         format!("You must change your password. Change it at: {}//user/change_password", forge.base());

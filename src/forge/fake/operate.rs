@@ -35,6 +35,15 @@ impl FakeForge {
         self.change(login, |user| user.must_change_password = must)
     }
 
+    /// Demands a second factor of an account that has none, or no longer does. Only its API calls are refused, in a text
+    /// that follows the reader's language.
+    ///
+    /// # Errors
+    /// [`Unknown`] without such a user.
+    pub fn set_needs_second_factor(&self, login: &str, needs: bool) -> Result<(), Unknown> {
+        self.change(login, |user| user.needs_second_factor = needs)
+    }
+
     /// Sets a password.
     ///
     /// # Errors

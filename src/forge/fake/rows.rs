@@ -26,6 +26,8 @@ pub(super) struct User {
     pub(super) must_change_password: bool,
     pub(super) active: bool,
     pub(super) prohibit_login: bool,
+    /// The forge wants a second factor, and the account has none.
+    pub(super) needs_second_factor: bool,
     pub(super) restricted: bool,
     pub(super) visibility: String,
     pub(super) description: String,

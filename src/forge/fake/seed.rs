@@ -180,6 +180,7 @@ impl User {
             must_change_password: false,
             active: true,
             prohibit_login: false,
+            needs_second_factor: false,
             restricted: false,
             visibility: "public".to_owned(),
             description: String::new(),
