@@ -126,7 +126,7 @@ impl ForgeKeeper {
 
     /// Drops an account's tokens if no session is left that needs them.
     pub(super) async fn drop_unused(&self, account: AccountKey) {
-        keep::drop_unused(&self.shared, account, self.terms.settings.session.idle).await;
+        keep::drop_unused(&self.shared, account, self.law()).await;
     }
 
     /// Whose a session is, as far as that can be known.
@@ -138,11 +138,15 @@ impl ForgeKeeper {
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
+    use std::sync::atomic::Ordering;
 
     use super::*;
     use crate::base::clock::Clock as _;
     use crate::forge::api::Introspection;
-    use crate::gate::lab::{Lab, SCOPE, account};
+    use crate::gate::exchange::Failed;
+    use crate::gate::lab::{Lab, SCOPE, account, set};
+    use crate::gate::renew;
+    use crate::session::record::GrantRecord;
 
     /// Holds: R3, R11.
     #[tokio::test(start_paused = true)]
@@ -152,13 +156,65 @@ mod tests {
         lab.forge.introspects(async move {
             let (vault, owner) = (&leaving.shared().vault, account().key());
             assert_eq!(vault.remove_sessions_of(owner, None).await.unwrap(), 1);
-            leaving.keeper.drop_unused(owner).await;
-            assert!(vault.grant(&account()).await.unwrap().live().is_none(), "nobody needs it");
+            // Here one waits for sign-ins under way; another process does not.
+            let now = leaving.clock.now();
+            assert!(vault.drop_grant(owner, now, now).await.unwrap(), "nobody needs it");
             Ok(Introspection::Active { scope: SCOPE.to_owned() })
         });
         let opened = lab.exchange(2).await.unwrap();
         assert_eq!(lab.stored().await.access.expose(), "access-2");
         assert_eq!(opened.known.account.grant.access.expose(), "access-2");
+    }
+
+    /// Holds: R3, R11.
+    #[tokio::test(start_paused = true)]
+    async fn what_a_sign_in_brought_is_put_back_beside_what_another_one_has_put_there() {
+        for later in [false, true] {
+            let lab = Arc::new(Lab::new());
+            let other = Arc::clone(&lab);
+            lab.forge.introspects(async move {
+                // Another process: its last session ends, and the set of a sign-in that is older, or younger, is put back.
+                let (vault, clock, owner) = (&other.shared().vault, &other.clock, account());
+                assert!(vault.drop_grant(owner.key(), clock.now(), clock.now()).await.unwrap());
+                let way = std::time::Duration::from_secs(1);
+                clock.set(if later { clock.now().plus(way) } else { clock.now().minus(way) });
+                let again = GrantRecord { version: clock.now().plus(way * 2).millis(), ..other.grant(1, 1) };
+                vault.begin_grant(&again, clock.now().plus(way * 9999)).await.unwrap();
+                Ok(Introspection::Active { scope: SCOPE.to_owned() })
+            });
+            lab.exchange(2).await.unwrap();
+            let stored = lab.stored().await;
+            let spares: Vec<_> = stored.spares.iter().map(|spare| spare.expose().to_owned()).collect();
+            let (first, second) = if later { (1, 2) } else { (2, 1) };
+            assert_eq!(stored.access.expose(), format!("access-{first}"));
+            assert_eq!(spares, [format!("refresh-{second}")], "which one the forge takes nobody knows");
+            assert_eq!(lab.shared().near.account(account().key()).unwrap().grant.version, stored.version);
+        }
+    }
+
+    /// Holds: R11, R17.
+    #[tokio::test(start_paused = true)]
+    async fn what_a_refused_sign_in_brought_is_there_for_one_that_is_not_through_yet() {
+        let lab = Arc::new(Lab::new());
+        let other = Arc::clone(&lab);
+        lab.forge.introspects(async move {
+            other.forge.crossed.store(true, Ordering::SeqCst);
+            assert!(matches!(other.exchange(2).await, Err(Failed::Crossed)));
+            Ok(Introspection::Active { scope: SCOPE.to_owned() })
+        });
+        let opened = lab.exchange(1).await.unwrap();
+        assert!(lab.keeper.drain(std::time::Duration::from_mins(1)).await);
+        // The forge takes the younger one only.
+        lab.clock.advance(std::time::Duration::from_hours(1));
+        lab.forge.refreshes(async { Ok(set(3)) });
+        renew::start(lab.shared(), &account(), lab.law()).unwrap().landed().await;
+        assert_eq!(*lab.forge.tried.lock().unwrap(), ["refresh-2"]);
+        // Once nobody needs it, it goes.
+        assert!(lab.keeper.end(opened.known.session.key, SIGNED_OUT).await);
+        assert!(lab.shared().vault.grant(&account()).await.unwrap().live().is_none());
+        lab.forge.crossed.store(true, Ordering::SeqCst);
+        assert!(matches!(lab.exchange(4).await, Err(Failed::Crossed)));
+        assert!(lab.shared().vault.grant(&account()).await.unwrap().live().is_none());
     }
 
     /// Holds: R11, R12.
@@ -175,7 +231,7 @@ mod tests {
         assert!(stored.version > late.version);
         // Who read the old grant and comes late writes over nothing.
         let version = late.version + 1;
-        let late = crate::session::record::GrantRecord { version, ..late };
+        let late = GrantRecord { version, ..late };
         let until = lab.clock.now().plus(std::time::Duration::from_hours(1));
         let swapped = lab.shared().vault.swap_grant(&late, until).await.unwrap();
         assert_eq!(swapped, crate::session::store::Swap::Stale);

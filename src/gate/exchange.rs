@@ -67,9 +67,31 @@ pub(super) struct Opened {
     pub known: Known,
 }
 
+/// Does what it takes to exchange a code, and announces it in the store: a renewal which the forge refuses meanwhile, in
+/// whatever process, cannot tell whether this is why.
+pub(super) async fn announced(
+    shared: &Shared,
+    law: Law,
+    work: impl Future<Output = Result<Opened, Failed>>,
+) -> Result<Opened, Failed> {
+    let lease = match shared.vault.announce_exchange(shared.clock.now(), law.lease).await {
+        Ok(lease) => lease,
+        Err(failed) => {
+            error!(error = %failed, "the session store failed during a sign-in");
+            return Err(Failed::NotBegun);
+        }
+    };
+    let done = work.await;
+    // What the store has not taken may still be on its way there: then the announcement lapses by itself.
+    if !matches!(done, Err(Failed::StoreDown)) {
+        drop(shared.vault.release(lease).await);
+    }
+    done
+}
+
 /// Runs the exchange of a flow whose state was found good. `others`: what else is under way in its browser; none if that
-/// has a session already, which then serves a crossed sign-in too. Until the set is held, `under_way` says that a renewal
-/// which the forge refuses cannot tell whether this is why.
+/// has a session already, which then serves a crossed sign-in too. Until its session is there, `under_way` says that what
+/// is stored may be needed.
 pub(super) async fn run(
     shared: &Arc<Shared>,
     terms: &Terms,
@@ -125,7 +147,6 @@ pub(super) async fn run(
             return Err(failed.into());
         }
     };
-    drop(under_way);
     let Some(kept) = kept else { return Err(Failed::StoreDown) };
     if kept.anew {
         shared.near.forget_account(key);
@@ -136,13 +157,13 @@ pub(super) async fn run(
         round::at_sign_in(shared, &kept.grant),
     );
     let learn = |stored| learnt.put_on(judged.put_on(stored));
-    // None: the account's last other session was signed out meanwhile, and its tokens with it.
     let stored = keep::amend_same(shared, terms.law, &kept.grant, learn).await?;
-    let grant = stored.unwrap_or_else(|| learn(kept.grant));
+    let grant = learn(kept.grant);
     if let Err(refused) = ours {
         // The account's other sessions, if there still are any, go on with the new set, and know at once what it may do.
-        note(shared, grant);
-        keep::drop_unused(shared, key, terms.law.idle).await;
+        note(shared, stored.unwrap_or(grant));
+        drop(under_way);
+        keep::drop_unused(shared, key, terms.law).await;
         return Err(forge_failed(&refused));
     }
 
@@ -157,7 +178,8 @@ pub(super) async fn run(
         expires_at: now.plus(terms.law.absolute),
     };
     shared.vault.insert_session(id.key(), &record).await?;
-    let grant = keep::ensure(shared, terms.law, grant).await?;
+    let grant = keep::ensure(shared, terms.law, &grant).await?;
+    drop(under_way);
     let known = Known {
         session: Arc::new(NearSession::new(id.key(), record, now)),
         account: Arc::new(shared.judged(grant)),

@@ -79,12 +79,9 @@ pub(super) fn judge(
     let Some(token) = &account.token else {
         // Withheld: an old consent is wider than what was asked for, or nobody knows what it is.
         let ask = grant.verdict == ScopeVerdict::Unknown && scope::is_due(grant.asked_at, now);
-        let alive = grant.freshness(now, settings.min_ttl) != Freshness::Expired;
-        let behind = match (ask, alive) {
-            (true, true) => Behind::AskScope,
-            (true, false) if grant.refresh.is_some() => Behind::Renew,
-            _ => Behind::Nothing,
-        };
+        // Of a token that is dead it can be asked only after its renewal.
+        let can = grant.refresh.is_some() || grant.freshness(now, settings.min_ttl) != Freshness::Expired;
+        let behind = if ask && can { Behind::AskScope } else { Behind::Nothing };
         return Judgement::Pass(injection, behind);
     };
     let behind = match grant.freshness(now, settings.min_ttl) {

@@ -1,6 +1,7 @@
 //! Writing an account's grant. Many write at once: renewals, sign-ins, verdicts, notices, other processes. A version that
 //! rose says only that somebody wrote; whether the tokens are newer is seen by the tokens alone.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
@@ -10,7 +11,7 @@ use crate::base::account::{Account, AccountKey, Identity, Standing};
 use crate::base::clock::Timestamp;
 use crate::base::secret::{RefreshToken, same};
 use crate::gate::keeper::Shared;
-use crate::gate::renew::Law;
+use crate::gate::renew::{Law, POLL};
 use crate::gate::unsaved::Held;
 use crate::session::record::{GrantRecord, ScopeVerdict};
 use crate::session::store::{StoreError, Swap};
@@ -165,28 +166,25 @@ async fn save_sign_in(
         let version = if absent { first_version(now) } else { found.next_version() };
         let stored = found.live();
         let anew = stored.is_none();
+        let ours = GrantRecord {
+            version,
+            account: set.account.clone(),
+            identity: identity.clone(),
+            access: set.access.clone(),
+            access_expires_at: set.asked_at.plus(set.life),
+            access_life: set.life,
+            refresh: set.refresh.clone(),
+            dead: false,
+            scope: String::new(),
+            verdict: ScopeVerdict::Unknown,
+            asked_at: set.asked_at,
+            spares: Vec::new(),
+            standing: stored.as_ref().map_or(Standing::Good, |stored| stored.standing),
+            checked_at: stored.as_ref().map_or(Timestamp::default(), |stored| stored.checked_at),
+        };
         let grant = match stored {
-            Some(stored) if is_newer(&stored, set, now) => {
-                let spares = with_spare(stored.spares.clone(), set.refresh.clone());
-                GrantRecord { version, spares, ..stored }
-            }
-            stored => GrantRecord {
-                version,
-                account: set.account.clone(),
-                identity: identity.clone(),
-                access: set.access.clone(),
-                access_expires_at: set.asked_at.plus(set.life),
-                access_life: set.life,
-                refresh: set.refresh.clone(),
-                dead: false,
-                scope: String::new(),
-                verdict: ScopeVerdict::Unknown,
-                asked_at: set.asked_at,
-                spares: stored.as_ref().map_or_else(Vec::new, |stored| outrun_by(stored, set)),
-                standing: stored.as_ref().map_or(Standing::Good, |stored| stored.standing),
-                checked_at: stored.as_ref().map_or(Timestamp::default(), |stored| stored.checked_at),
-                noticed: stored.and_then(|stored| stored.noticed),
-            },
+            Some(stored) => merged(stored, ours, now),
+            None => ours,
         };
         if write(shared, law, &grant, absent).await? == Swap::Done {
             return Ok(Kept { grant, anew });
@@ -209,27 +207,55 @@ fn first_version(now: Timestamp) -> u64 {
 }
 
 /// What is stored for a session that has just been opened. The grant that its sign-in brought may have been dropped before
-/// the session was there to need it: the account's last other session was signed out then. It is put back.
-pub(super) async fn ensure(shared: &Shared, law: Law, grant: GrantRecord) -> Result<GrantRecord, StoreError> {
+/// the session was there to need it: the account's last other session was signed out then. It is put back, and beside
+/// whatever another sign-in has put there since: `ours` may be the last one that the forge gave out.
+pub(super) async fn ensure(shared: &Shared, law: Law, ours: &GrantRecord) -> Result<GrantRecord, StoreError> {
     for _ in 0..TRIES {
-        if let Some(stored) = read(shared, &grant.account).await? {
-            return Ok(stored);
-        }
-        let again = GrantRecord { version: first_version(shared.clock.now()), ..grant.clone() };
-        if write(shared, law, &again, true).await? == Swap::Done {
-            shared.near.forget_account(again.account.key());
-            return Ok(again);
+        let (stored, now) = (read(shared, &ours.account).await?, shared.clock.now());
+        let absent = stored.is_none();
+        let grant = match stored {
+            Some(stored) if knows(&stored, ours) => return Ok(stored),
+            Some(stored) => {
+                let version = stored.version.saturating_add(1);
+                GrantRecord { version, ..merged(stored, ours.clone(), now) }
+            }
+            None => GrantRecord { version: first_version(now), ..ours.clone() },
+        };
+        if write(shared, law, &grant, absent).await? == Swap::Done {
+            shared.near.forget_account(grant.account.key());
+            return Ok(grant);
         }
     }
     Err(outrun())
 }
 
+/// Whether a stored grant has the refresh token of this one, or what the forge has given for it.
+fn knows(stored: &GrantRecord, ours: &GrantRecord) -> bool {
+    let has = |refresh| holds(stored, refresh) || is_among(&stored.spares, refresh);
+    ours.refresh.as_ref().is_none_or(has)
+}
+
 /// Drops what is known of an account's tokens, here and in the store, if no session of it is left that needs them. Nothing
-/// brings them back but a sign-in: a renewal under way finds nothing to write over. A store that cannot say keeps them
-/// until they are swept; sessions have ended all the same.
-pub(super) async fn drop_unused(shared: &Shared, account: AccountKey, idle: Duration) {
+/// brings them back but a sign-in: a renewal under way finds nothing to write over. A sign-in under way may be this
+/// account's, with an older set than the stored one and its session still to come: it is waited for, behind. A store that
+/// cannot say keeps them until they are swept; sessions have ended all the same.
+pub(super) async fn drop_unused(shared: &Arc<Shared>, account: AccountKey, law: Law) {
+    let (mark, until) = (shared.under_way.mark(), Instant::now() + law.lease);
+    if !shared.under_way.any_before(mark) {
+        return drop_now(shared, account, law).await;
+    }
+    let work = Arc::clone(shared);
+    drop(shared.tasks.spawn(async move {
+        while work.under_way.any_before(mark) && Instant::now() < until {
+            sleep(POLL).await;
+        }
+        drop_now(&work, account, law).await;
+    }));
+}
+
+async fn drop_now(shared: &Shared, account: AccountKey, law: Law) {
     let now = shared.clock.now();
-    match shared.vault.drop_grant(account, now, now.minus(idle)).await {
+    match shared.vault.drop_grant(account, now, now.minus(law.idle)).await {
         Ok(true) => {
             shared.near.forget_account(account);
             debug!(account = %account, "nobody is signed in to this account any more: its tokens are dropped");
@@ -241,31 +267,43 @@ pub(super) async fn drop_unused(shared: &Shared, account: AccountKey, idle: Dura
     }
 }
 
-/// Whether what is stored was asked for after `set`: answers may be late, and so may writes that were tried again. A stored
-/// set from the future is not believed: the clock was set back. Access tokens tell nothing here: two of one second may be
-/// the same bytes.
-fn is_newer(stored: &GrantRecord, set: &NewSet, now: Timestamp) -> bool {
-    let obtained_at = stored.obtained_at();
-    !stored.dead && obtained_at > set.asked_at && obtained_at <= now
+/// A sign-in's grant and the stored one: the one that was asked for last, with the refresh tokens of both. Which of them the
+/// forge gave out last is not told by times, since answers overtake each other and clocks are set.
+fn merged(stored: GrantRecord, ours: GrantRecord, now: Timestamp) -> GrantRecord {
+    let version = ours.version;
+    if is_newer(&stored, &ours, now) {
+        let mut spares = stored.spares.clone();
+        for spare in ours.spares.into_iter().chain(ours.refresh) {
+            spares = with_spare(spares, spare);
+        }
+        return GrantRecord { version, spares, ..stored };
+    }
+    let mut spares = ours.spares.clone();
+    if !stored.dead {
+        for spare in stored.spares.into_iter().chain(stored.refresh) {
+            spares = with_spare(spares, spare);
+        }
+    }
+    spares.retain(|spare| !holds(&ours, spare));
+    GrantRecord { version, spares, ..ours }
 }
 
-/// The refresh tokens of what a new set replaces: the forge may have given one of them out after it. Which is not told by
-/// times, since answers overtake each other and clocks are set.
-fn outrun_by(stored: &GrantRecord, set: &NewSet) -> Vec<RefreshToken> {
-    if stored.dead {
-        return Vec::new();
-    }
-    let mut spares = with_spare(stored.spares.clone(), stored.refresh.clone());
-    spares.retain(|spare| set.refresh.as_ref().is_none_or(|new| !same(new.expose(), spare.expose())));
-    spares
+/// Whether what is stored was asked for after `ours`: answers may be late, and so may writes that were tried again. A stored
+/// set from the future is not believed: the clock was set back. Access tokens tell nothing here: two of one second may be
+/// the same bytes.
+fn is_newer(stored: &GrantRecord, ours: &GrantRecord, now: Timestamp) -> bool {
+    let obtained_at = stored.obtained_at();
+    !stored.dead && obtained_at > ours.obtained_at() && obtained_at <= now
 }
 
 fn is_among(tokens: &[RefreshToken], token: &RefreshToken) -> bool {
     tokens.iter().any(|one| same(one.expose(), token.expose()))
 }
 
-fn with_spare(mut spares: Vec<RefreshToken>, token: Option<RefreshToken>) -> Vec<RefreshToken> {
-    let Some(token) = token.filter(|token| !is_among(&spares, token)) else { return spares };
+fn with_spare(mut spares: Vec<RefreshToken>, token: RefreshToken) -> Vec<RefreshToken> {
+    if is_among(&spares, &token) {
+        return spares;
+    }
     let surplus = (spares.len() + 1).saturating_sub(MOST_SPARES);
     spares.drain(..surplus);
     spares.push(token);

@@ -102,13 +102,11 @@ pub(super) struct Shared {
     pub rounds: Flights<AccountKey, Round>,
     /// Accounts of which the forge told nothing when it was asked last.
     pub failing: Cache<AccountKey, Failing>,
-    /// The scope of which an account's owner has read here. The stored word goes with the account's last session.
-    pub noticed: Cache<AccountKey, String>,
     /// Accounts whose token an app called invalid a moment ago, and when.
     pub accused: Cache<AccountKey, Timestamp>,
     /// Token sets that are not stored yet.
     pub unsaved: Unsaved,
-    /// Exchanges that have not come so far yet.
+    /// Exchanges whose session is not there yet.
     pub under_way: Exchanges,
     /// Who wants to hear of visitors.
     pub activity: OnceLock<Arc<dyn Activity>>,
@@ -178,7 +176,6 @@ impl ForgeKeeper {
             asks: Flights::default(),
             asked: rests(),
             rounds: Flights::default(),
-            noticed: Cache::new(100_000),
             accused: Cache::builder().max_capacity(100_000).time_to_live(FAILING).build(),
             failing: Cache::builder().max_capacity(100_000).time_to_live(FAILING).build(),
             unsaved: Unsaved::default(),

@@ -3,7 +3,7 @@
 
 use std::collections::VecDeque;
 use std::fmt;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -18,7 +18,7 @@ use crate::base::port::Answer;
 use crate::base::seal::{KeyRing, SealKey};
 use crate::base::secret::{AuthCode, IdToken, Nonce, PkceVerifier, RefreshToken};
 use crate::forge::api::{Authorization, ForgeOauth, Introspection, Profile, TokenSet};
-use crate::forge::error::{ForgeError, OauthCode};
+use crate::forge::error::{ForgeError, IdTokenFault, OauthCode};
 use crate::gate::exchange::{self, Failed, Opened};
 use crate::gate::flow::Flow;
 use crate::gate::keeper::{ForgeKeeper, Ports, Shared};
@@ -46,6 +46,8 @@ pub(super) struct Script {
     pub looked: Mutex<Vec<String>>,
     /// Held up before an id_token is checked.
     verifying: Mutex<Option<Step<()>>>,
+    /// Whether the nonce of every `id_token` is another sign-in's.
+    pub crossed: AtomicBool,
     /// What a code is exchanged for.
     code: Mutex<Option<TokenSet>>,
     pub tried: Mutex<Vec<String>>,
@@ -132,14 +134,15 @@ impl ForgeOauth for Script {
     fn verify<'a>(
         &'a self,
         _: &'a IdToken,
-        _: Option<&'a Nonce>,
+        nonce: Option<&'a Nonce>,
     ) -> Answer<'a, Result<Identity, ForgeError>> {
         let held = self.verifying.lock().unwrap().take();
-        Box::pin(async {
+        let crossed = nonce.is_some() && self.crossed.load(Ordering::SeqCst);
+        Box::pin(async move {
             if let Some(held) = held {
                 held.await?;
             }
-            Ok(identity())
+            if crossed { Err(ForgeError::BadIdToken(IdTokenFault::Nonce)) } else { Ok(identity()) }
         })
     }
 
@@ -206,6 +209,7 @@ impl SessionStore for Balky {
         grant(account: AccountKey) -> Option<GrantRow>;
         lease(lease: Lease, now: Timestamp) -> bool;
         release(lease: Lease) -> ();
+        exchange_under_way(now: Timestamp, latest: Timestamp) -> bool;
         claim(once: [u8; 32], now: Timestamp, until: Timestamp) -> bool;
         sweep(now: Timestamp) -> u64;
         ping() -> ();
@@ -300,7 +304,6 @@ impl Lab {
             scope: SCOPE.to_owned(),
             verdict: ScopeVerdict::Exact,
             asked_at: now,
-            noticed: None,
             standing: Standing::Good,
             checked_at: now,
             spares: Vec::new(),
@@ -348,7 +351,9 @@ impl Lab {
         };
         let flow = Flow::begin(&OsEntropy, "/".to_owned(), self.clock.now(), 0);
         let under_way = self.shared().under_way.begin().unwrap();
-        exchange::run(self.shared(), &terms, flow, None, AuthCode::new("code"), under_way).await
+        let code = AuthCode::new("code");
+        let exchange = exchange::run(self.shared(), &terms, flow, None, code, under_way);
+        exchange::announced(self.shared(), terms.law, exchange).await
     }
 }
 

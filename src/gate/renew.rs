@@ -22,8 +22,9 @@ use crate::wire::ForgeToken;
 
 /// How often one looks whether another holder of the lease, or an exchange under way, is through.
 pub(super) const POLL: Duration = Duration::from_millis(100);
-/// How long a refresh token that the forge calls spent stays a mere suspect: another process may be about to store what a
-/// sign-in there has brought. Exchanges in this process are known, and waited for to their end.
+/// How long a refresh token that the forge calls spent stays a mere suspect at least: whoever held the lease before may be
+/// about to store what it has got. Exchanges of codes, in whatever process, are announced in the store and waited for to
+/// their end.
 const SUSPECT: Duration = Duration::from_secs(1);
 /// How soon a renewal that failed for the moment is tried again, at the earliest.
 pub(super) const TRY_AGAIN: Duration = Duration::from_secs(10);
@@ -74,6 +75,21 @@ pub(super) fn force(
     refused: ForgeToken,
 ) -> Option<Flight<Renewal>> {
     fly(shared, account, law, Some(refused))
+}
+
+/// The grant with another access token than this one, or dead; none if that cannot be had for now.
+pub(super) async fn another(
+    shared: &Arc<Shared>,
+    grant: &GrantRecord,
+    law: Law,
+) -> Result<Option<GrantRecord>, StoreError> {
+    let flight = force(shared, &grant.account, law, grant.access.clone());
+    let Some(flight) = flight.filter(|_| grant.refresh.is_some()) else { return Ok(None) };
+    if flight.landed().await != Some(Renewal::Settled) {
+        return Ok(None);
+    }
+    let stored = keep::read(shared, &grant.account).await?;
+    Ok(stored.filter(|stored| stored.dead || !same(stored.access.expose(), grant.access.expose())))
 }
 
 fn fly(
@@ -222,7 +238,9 @@ async fn suspect(
     spent: &RefreshToken,
     until: Instant,
 ) -> Result<Option<Renewal>, StoreError> {
-    let (mark, patience) = (shared.under_way.mark(), Instant::now() + SUSPECT);
+    let patience = Instant::now() + SUSPECT;
+    // Those that begin from here on are not why.
+    let latest = shared.clock.now().plus(law.lease);
     loop {
         if let Some(held) = shared.unsaved.of(account.key()) {
             // It may be an older one, so what is stored then is looked at once more.
@@ -234,8 +252,12 @@ async fn suspect(
             note(shared, stored);
             return Ok(Some(Renewal::Settled));
         }
-        let (now, busy) = (Instant::now(), shared.under_way.any_before(mark));
-        if !stored.spares.is_empty() || (!busy && now >= patience) {
+        if !stored.spares.is_empty() {
+            break;
+        }
+        let busy = shared.vault.exchange_under_way(shared.clock.now(), latest).await?;
+        let now = Instant::now();
+        if !busy && now >= patience {
             break;
         }
         if now >= until {
@@ -277,7 +299,7 @@ pub(super) fn save_behind(shared: &Arc<Shared>, law: Law, held: Held) {
             error!(account = %held.account.key(), error = %failed, "a new token set is still not stored; it is held for the next renewal");
         }
         // Whose sessions have all been signed out meanwhile needs it no more.
-        keep::drop_unused(&work, held.account.key(), law.idle).await;
+        keep::drop_unused(&work, held.account.key(), law).await;
     }));
 }
 

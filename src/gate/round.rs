@@ -9,13 +9,12 @@ use tracing::{info, warn};
 
 use crate::base::account::{Account, Standing};
 use crate::base::clock::Timestamp;
-use crate::base::secret::same;
 use crate::forge::error::ForgeError;
 use crate::gate::flight::Flight;
 use crate::gate::keep;
 use crate::gate::keeper::Shared;
 use crate::gate::recheck::{self, Failing, Learnt};
-use crate::gate::renew::{self, Law, POLL, Renewal, TRY_AGAIN, note};
+use crate::gate::renew::{self, Law, POLL, TRY_AGAIN, note};
 use crate::session::record::{Freshness, GrantRecord};
 use crate::session::store::StoreError;
 
@@ -105,7 +104,7 @@ async fn ask(
 ) -> Result<Option<(GrantRecord, Option<Standing>)>, StoreError> {
     let account = grant.account.clone();
     if grant.freshness(shared.clock.now(), law.min_ttl) == Freshness::Expired {
-        let Some(renewed) = renewed(shared, &grant, law).await? else { return Ok(None) };
+        let Some(renewed) = renew::another(shared, &grant, law).await? else { return Ok(None) };
         grant = renewed;
     }
     for last in [false, true] {
@@ -122,25 +121,10 @@ async fn ask(
         }
         // Dead before its time: the grant was revoked, its user deleted, the forge's key changed. The forge knows which.
         info!(account = %account.key(), "the forge takes an access token no more before its time; it is renewed");
-        let Some(renewed) = renewed(shared, &grant, law).await? else { return Ok(None) };
+        let Some(renewed) = renew::another(shared, &grant, law).await? else { return Ok(None) };
         grant = renewed;
     }
     Ok(None)
-}
-
-/// The grant with another access token than this one, or dead; none if that cannot be had for now.
-async fn renewed(
-    shared: &Arc<Shared>,
-    grant: &GrantRecord,
-    law: Law,
-) -> Result<Option<GrantRecord>, StoreError> {
-    let flight = renew::force(shared, &grant.account, law, grant.access.clone());
-    let Some(flight) = flight.filter(|_| grant.refresh.is_some()) else { return Ok(None) };
-    if flight.landed().await != Some(Renewal::Settled) {
-        return Ok(None);
-    }
-    let stored = keep::read(shared, &grant.account).await?;
-    Ok(stored.filter(|stored| stored.dead || !same(stored.access.expose(), grant.access.expose())))
 }
 
 /// Who an account in good standing is now.

@@ -8,12 +8,13 @@ use tracing::{info, warn};
 use crate::base::account::Account;
 use crate::base::clock::Timestamp;
 use crate::forge::api::Introspection;
+use crate::forge::error::ForgeError;
 use crate::forge::scope;
 use crate::gate::keep;
 use crate::gate::keeper::Shared;
 use crate::gate::reason;
-use crate::gate::renew::{Law, note};
-use crate::session::record::{GrantRecord, ScopeVerdict};
+use crate::gate::renew::{self, Law, note};
+use crate::session::record::{Freshness, GrantRecord, ScopeVerdict};
 use crate::session::store::StoreError;
 
 /// How soon a scope that is not known is asked for again.
@@ -45,25 +46,43 @@ pub(super) fn ask_behind(shared: &Arc<Shared>, account: &Account, asked: &str, l
     }));
 }
 
-async fn ask(shared: &Shared, account: &Account, asked: &str, law: Law) -> Result<(), StoreError> {
+async fn ask(shared: &Arc<Shared>, account: &Account, asked: &str, law: Law) -> Result<(), StoreError> {
     let Some(mut grant) = keep::read(shared, account).await? else { return Ok(()) };
     if grant.verdict == ScopeVerdict::Unknown && is_due(grant.asked_at, shared.clock.now()) {
-        let Some(judged) = judge(shared, &grant, asked, law).await? else { return Ok(()) };
+        let Some(judged) = judge(shared, grant, asked, law).await? else { return Ok(()) };
         grant = judged;
     }
     note(shared, grant);
     Ok(())
 }
 
-/// Stores what introspection says of a grant's scope, unless its token has changed meanwhile; says what is stored then.
+/// Stores what introspection says of a grant's scope, unless its token has changed meanwhile; says what is stored then. A
+/// token that has died meanwhile tells nothing about its scope: it is renewed first. Introspection alone is not believed
+/// about that, or it could cost a renewal each time.
 pub(super) async fn judge(
-    shared: &Shared,
-    grant: &GrantRecord,
+    shared: &Arc<Shared>,
+    mut grant: GrantRecord,
     asked: &str,
     law: Law,
 ) -> Result<Option<GrantRecord>, StoreError> {
-    let judged = introspect(shared, grant, asked).await;
-    keep::amend_same(shared, law, grant, |stored| judged.put_on(stored)).await
+    let lives = grant.freshness(shared.clock.now(), law.min_ttl) != Freshness::Expired;
+    let mut judged = if lives { Some(introspect(shared, &grant, asked).await) } else { None };
+    let is_dead = match &judged {
+        None => true,
+        Some(judged) if judged.inactive => {
+            matches!(shared.forge.standing(&grant.access).await, Err(ForgeError::Unauthorized))
+        }
+        Some(_) => false,
+    };
+    if is_dead && let Some(renewed) = renew::another(shared, &grant, law).await? {
+        if renewed.dead {
+            return Ok(Some(renewed));
+        }
+        judged = Some(introspect(shared, &renewed, asked).await);
+        grant = renewed;
+    }
+    let Some(judged) = judged else { return Ok(Some(grant)) };
+    keep::amend_same(shared, law, &grant, |stored| judged.put_on(stored)).await
 }
 
 /// What a granted scope means beside the one that is asked for.
@@ -91,6 +110,8 @@ pub(super) struct Judged {
     verdict: ScopeVerdict,
     scope: String,
     asked_at: Timestamp,
+    /// Whether the forge calls the token dead.
+    inactive: bool,
 }
 
 impl Judged {
@@ -103,12 +124,12 @@ impl Judged {
 
 /// Asks the forge what a grant's token may do, and tells what that means.
 pub(super) async fn introspect(shared: &Shared, grant: &GrantRecord, asked: &str) -> Judged {
+    let mut inactive = false;
     let (verdict, scope) = match shared.forge.introspect(&grant.access).await {
         Ok(Introspection::Active { scope }) => (verdict(asked, &scope), scope),
         Ok(Introspection::Inactive) => {
-            warn!(
-                "the forge calls a token inactive that it has just issued; it is withheld and asked for again"
-            );
+            warn!("the forge calls a token inactive before its time; it is withheld and asked for again");
+            inactive = true;
             (ScopeVerdict::Unknown, String::new())
         }
         Err(failed) => {
@@ -117,5 +138,5 @@ pub(super) async fn introspect(shared: &Shared, grant: &GrantRecord, asked: &str
         }
     };
     info!(account = %grant.account.key(), verdict = ?verdict, reason = reason(&verdict), scope = %scope, asked = %asked, "scope of a grant");
-    Judged { verdict, scope, asked_at: shared.clock.now() }
+    Judged { verdict, scope, asked_at: shared.clock.now(), inactive }
 }

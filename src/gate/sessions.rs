@@ -1,7 +1,6 @@
 //! Sessions between the store and what is near.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use tracing::{error, warn};
 
@@ -10,6 +9,7 @@ use crate::gate::flight::Flight;
 use crate::gate::keep;
 use crate::gate::keeper::{ForgeKeeper, Loaded, Shared};
 use crate::gate::near::{Known, Look, NearSession};
+use crate::gate::renew::Law;
 use crate::session::id::SessionKey;
 use crate::session::store::StoreError;
 use crate::session::vault::Found;
@@ -17,10 +17,9 @@ use crate::session::vault::Found;
 impl ForgeKeeper {
     /// Looks at the store; joins a look that is under way.
     pub(super) fn load(&self, key: SessionKey) -> Flight<Loaded> {
-        let (shared, idle, origin) =
-            (Arc::clone(&self.shared), self.terms.settings.session.idle, self.terms.origin.clone());
+        let (shared, law, origin) = (Arc::clone(&self.shared), self.law(), self.terms.origin.clone());
         self.shared.loads.join(&self.shared.tasks, key, || async move {
-            look_up(&shared, key, idle, &origin).await.map_err(|failed| {
+            look_up(&shared, key, law, &origin).await.map_err(|failed| {
                 warn!(error = %failed, "the session store cannot answer");
             })
         })
@@ -44,9 +43,9 @@ impl ForgeKeeper {
 }
 
 async fn look_up(
-    shared: &Shared,
+    shared: &Arc<Shared>,
     key: SessionKey,
-    idle: Duration,
+    law: Law,
     origin: &str,
 ) -> Result<Option<Known>, StoreError> {
     let now = shared.clock.now();
@@ -65,12 +64,12 @@ async fn look_up(
             return Ok(None);
         }
     };
-    if session.has_ended(now, idle) {
+    if session.has_ended(now, law.idle) {
         shared.near.end(key, None);
         if shared.vault.remove_session(key).await? {
             end::tell(key, session.way_out(now));
         }
-        keep::drop_unused(shared, session.account, idle).await;
+        keep::drop_unused(shared, session.account, law).await;
         return Ok(None);
     }
     let grant = match shared.vault.grant(session.owner()).await? {

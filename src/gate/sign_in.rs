@@ -13,12 +13,10 @@ use crate::gate::answer::{self, Offer};
 use crate::gate::end;
 use crate::gate::exchange::{self, Failed, Opened};
 use crate::gate::flow::{self, Flow};
-use crate::gate::keep;
 use crate::gate::keeper::{ForgeKeeper, Ticket};
 use crate::gate::own::only;
 use crate::gate::pages::Action;
 use crate::gate::reason::{self, Reason};
-use crate::gate::renew;
 use crate::gate::return_path;
 use crate::gate::siblings;
 use crate::gate::verdict::{Answer, Asked};
@@ -170,16 +168,19 @@ async fn redeem(
     // A double click joins the exchange; whoever comes after its end finds the state used.
     let flight = shared.exchanges.join(&shared.tasks, siblings::digest(&flow.state), || async move {
         let Some(under_way) = work.under_way.begin() else { return Err(Failed::Busy) };
-        let now = work.clock.now();
-        match work.vault.claim(&flow.state, now, now.plus(flow::LIFE)).await {
-            Ok(true) => {}
-            Ok(false) => return Err(Failed::Used),
-            Err(failed) => {
-                error!(error = %failed, "the session store failed during a sign-in");
-                return Err(Failed::NotBegun);
+        let exchange = async {
+            let now = work.clock.now();
+            match work.vault.claim(&flow.state, now, now.plus(flow::LIFE)).await {
+                Ok(true) => {}
+                Ok(false) => return Err(Failed::Used),
+                Err(failed) => {
+                    error!(error = %failed, "the session store failed during a sign-in");
+                    return Err(Failed::NotBegun);
+                }
             }
-        }
-        exchange::run(&work, &terms, flow, others.as_deref(), code, under_way).await.map(Arc::new)
+            exchange::run(&work, &terms, flow, others.as_deref(), code, under_way).await
+        };
+        exchange::announced(&work, terms.law, exchange).await.map(Arc::new)
     });
     let Some(landed) = flight.landed().await else {
         error!(request_id = ticket.asked.id(), "a panic ended a sign-in");
@@ -289,6 +290,9 @@ fn set_session(keeper: &ForgeKeeper, answer: &mut Answer, id: &SessionId) {
     answer.headers_mut().append(header::SET_COOKIE, line);
 }
 
+/// How long it is remembered that somebody has read a notice: longer than his tokens, which go with his last session.
+const READ: Duration = Duration::from_hours(24 * 365);
+
 /// The notice about an old consent: once per account and scope text, and only where a token would be passed on.
 async fn notice(keeper: &ForgeKeeper, grant: &GrantRecord) -> Option<Reason> {
     let notice = match grant.verdict {
@@ -296,17 +300,14 @@ async fn notice(keeper: &ForgeKeeper, grant: &GrantRecord) -> Option<Reason> {
         ScopeVerdict::Narrower => reason::CONSENT_NARROWER,
         ScopeVerdict::Exact | ScopeVerdict::Unknown => return None,
     };
-    let (shared, key) = (&keeper.shared, grant.account.key());
-    let read = grant.noticed.as_ref() == Some(&grant.scope)
-        || shared.noticed.get(&key).is_some_and(|scope| scope == grant.scope);
-    if read || !keeper.terms.settings.forge_token_pass_through {
+    if !keeper.terms.settings.forge_token_pass_through {
         return None;
     }
-    shared.noticed.insert(key, grant.scope.clone());
-    let noticed = |stored: GrantRecord| GrantRecord { noticed: Some(grant.scope.clone()), ..stored };
-    // Newer tokens, or a store that is down: the notice is then shown once more, which harms nobody.
-    if let Ok(Some(stored)) = keep::amend_same(shared, keeper.law(), grant, noticed).await {
-        renew::note(shared, stored);
+    let (vault, now) = (&keeper.shared.vault, keeper.shared.clock.now());
+    let new = vault.claim_notice(&grant.account, &grant.scope, now, now.plus(READ)).await;
+    // A store that cannot say: the notice is then shown once more, which harms nobody.
+    if !new.unwrap_or(true) {
+        return None;
     }
     info!(account = %grant.account.key(), reason = notice.code, "the visitor is told about an old consent");
     Some(notice)

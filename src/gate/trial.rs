@@ -1,5 +1,6 @@
 //! An app calls a visitor's token invalid, and is believed: the forge may have ended it before its time. The token is renewed
-//! once, and the request judged again. What an app says costs one call to the forge in a minute and account at most.
+//! once, and the request judged again. What an app says costs one call to the forge in a minute and account at most, over
+//! all processes on the store.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -43,7 +44,7 @@ impl ForgeKeeper {
     async fn after_refusal(self, key: SessionKey, ticket: Ticket, refused: ForgeToken) -> Option<Verdict> {
         let known = self.known(key).await.ok()??;
         if is_still(&known, &refused) {
-            if let Some(flight) = self.renewed_on_its_word(&known, refused.clone()) {
+            if let Some(flight) = self.renewed_on_its_word(&known, refused.clone()).await {
                 drop(tokio::time::timeout(self.terms.settings.wait, flight.landed()).await);
             }
             let known = self.known(key).await.ok()??;
@@ -64,7 +65,7 @@ impl ForgeKeeper {
     }
 
     /// Joins the renewal under way, or begins one unless an app was believed a moment ago.
-    fn renewed_on_its_word(&self, known: &Known, refused: ForgeToken) -> Option<Flight<Renewal>> {
+    async fn renewed_on_its_word(&self, known: &Known, refused: ForgeToken) -> Option<Flight<Renewal>> {
         let (shared, account, now) = (&self.shared, known.session.owner(), self.shared.clock.now());
         // A moment to come is none: the clock was set back.
         let is_recent = |at: &Timestamp| *at <= now && now.since(*at) < BELIEVED_AGAIN;
@@ -75,6 +76,10 @@ impl ForgeKeeper {
             return None;
         }
         shared.accused.insert(account.key(), now);
+        // Another process may have believed it: what an app says is said to all of them.
+        if !shared.vault.claim_word(account, now, now.plus(BELIEVED_AGAIN)).await.ok()? {
+            return None;
+        }
         info!(account = %account.key(), "an app calls a token invalid before its time; it is renewed");
         renew::force(shared, account, self.law(), refused)
     }

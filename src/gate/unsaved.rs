@@ -62,7 +62,8 @@ impl Unsaved {
     }
 }
 
-/// Exchanges between the code that was sent and the set that is held: whose account they touch is not known yet.
+/// Exchanges between the state that is claimed and the session that is there: whose account they touch is not known at first,
+/// and what is stored of it is not theirs alone.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Exchanges(Arc<Mutex<Numbers>>);
 

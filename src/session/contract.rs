@@ -41,6 +41,7 @@ pub async fn all(make: impl AsyncFn() -> Arc<dyn SessionStore>) {
     a_lease_is_exclusive_until_it_lapses(&*make().await).await;
     a_lease_from_before_the_clock_was_set_back_holds_nobody_up(&*make().await).await;
     of_many_who_lease_at_once_one_wins(make().await).await;
+    an_exchange_is_known_until_it_is_given_back_or_lapses(&*make().await).await;
     a_claim_counts_once(&*make().await).await;
     of_many_who_claim_at_once_one_wins(make().await).await;
     a_sweep_takes_what_expired_and_nothing_else(&*make().await).await;
@@ -346,6 +347,31 @@ pub async fn of_many_who_lease_at_once_one_wins(store: Arc<dyn SessionStore>) {
         });
         assert_eq!(won.await, 1);
     }
+}
+
+/// An exchange that is announced is no account's lease, and is seen by who asks for those that began by a moment.
+pub async fn an_exchange_is_known_until_it_is_given_back_or_lapses(store: &dyn SessionStore) {
+    let (moment, span) = (Duration::from_millis(1), Duration::from_secs(40));
+    let until = START.plus(span);
+    let known = async |now, latest| store.exchange_under_way(now, latest).await.expect(ANSWERS);
+    for account in [account(1), Lease::FIRST_ACCOUNT] {
+        assert!(store.lease(lease(account, 1, until), START).await.expect(ANSWERS));
+    }
+    assert!(!known(START, until).await, "accounts' leases are none");
+    let (first, second) = (Lease::of_exchange([0xff; 16], until), Lease::of_exchange([0; 16], until));
+    for exchange in [&first, &second] {
+        assert!(store.lease(exchange.clone(), START).await.expect(ANSWERS), "nobody is in the way");
+        assert!(known(START, until).await);
+        assert!(!known(START, until.minus(moment)).await, "it began later");
+        assert!(
+            known(until.minus(moment), until).await && !known(until, until.plus(span)).await,
+            "it lapses"
+        );
+    }
+    store.release(first).await.expect(ANSWERS);
+    assert!(known(START, until).await);
+    store.release(second).await.expect(ANSWERS);
+    assert!(!known(START, until).await);
 }
 
 /// What is used once is used, until its end.

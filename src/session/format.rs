@@ -61,8 +61,6 @@ struct GrantText<'a> {
     scope: Cow<'a, str>,
     verdict: Verdict,
     asked_at_ms: u64,
-    #[serde(borrow)]
-    noticed: Option<Cow<'a, str>>,
     #[serde(borrow, default, skip_serializing_if = "Vec::is_empty")]
     spares: Vec<Cow<'a, str>>,
     // Since the look at accounts: a row of before was never looked at.
@@ -134,7 +132,6 @@ pub(super) fn write_grant(record: &GrantRecord) -> Zeroizing<Vec<u8>> {
             ScopeVerdict::Wider => Verdict::Wider,
         },
         asked_at_ms: record.asked_at.millis(),
-        noticed: record.noticed.as_deref().map(Cow::Borrowed),
         standing: match record.standing {
             Standing::Good => Stands::Good,
             Standing::Suspended => Stands::Suspended,
@@ -165,7 +162,6 @@ pub(super) fn read_grant(bytes: &[u8]) -> Result<GrantRecord, Unreadable> {
             Verdict::Wider => ScopeVerdict::Wider,
         },
         asked_at: Timestamp::from_millis(text.asked_at_ms),
-        noticed: text.noticed.map(Cow::into_owned),
         standing: match text.standing {
             Stands::Good => Standing::Good,
             Stands::Suspended => Standing::Suspended,

@@ -69,8 +69,6 @@ pub struct GrantRecord {
     pub verdict: ScopeVerdict,
     /// When the scope was last asked for.
     pub asked_at: Timestamp,
-    /// The scope text for which the visitor has read the notice about an old consent.
-    pub noticed: Option<String>,
     /// Whether the forge lets the account act, as it said last.
     pub standing: Standing,
     /// When that, and who the account is, was last learnt from the forge's API; zero: never.

@@ -154,6 +154,10 @@ impl SessionStore for SqliteStore {
         self.write(move |db| sql::release(db, &lease))
     }
 
+    fn exchange_under_way(&self, now: Timestamp, latest: Timestamp) -> Answer<'_, Result<bool, StoreError>> {
+        self.read(move |db| sql::exchange_under_way(db, now, latest))
+    }
+
     fn claim(
         &self,
         once: [u8; 32],

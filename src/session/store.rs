@@ -62,6 +62,18 @@ pub struct Lease {
 }
 
 impl Lease {
+    /// The announcement of an exchange of a code, under a key that no account has: whose it is, is not known yet.
+    pub fn of_exchange(holder: [u8; 16], until: Timestamp) -> Self {
+        let mut key = [0; 32];
+        key[16..].copy_from_slice(&holder);
+        Self { account: AccountKey(key), holder, until }
+    }
+
+    /// The first key behind all those of exchanges.
+    pub const FIRST_ACCOUNT: AccountKey = AccountKey([
+        0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
+    ]);
+
     /// How late a lease that somebody else holds at `now` may end and still be one: twice as long as this one lasts. What
     /// ends later was taken before the clock was set back.
     pub fn latest_other(&self, now: Timestamp) -> Timestamp {
@@ -142,6 +154,8 @@ pub trait SessionStore: Debug + Send + Sync + 'static {
     fn lease(&self, lease: Lease, now: Timestamp) -> Answer<'_, Result<bool, StoreError>>;
     /// Gives a lease back; without effect when it lapsed and somebody else holds it.
     fn release(&self, lease: Lease) -> Answer<'_, Result<(), StoreError>>;
+    /// Whether there is a lease of an exchange ([`Lease::of_exchange`]) that ends after `now` and not after `latest`.
+    fn exchange_under_way(&self, now: Timestamp, latest: Timestamp) -> Answer<'_, Result<bool, StoreError>>;
 
     /// Marks a one-time thing (the hash of a sign-in's `state`) as used until `until`. False: it was used before.
     fn claim(&self, once: [u8; 32], now: Timestamp, until: Timestamp)

@@ -230,6 +230,18 @@ impl Vault {
         Ok(taken.then_some(lease))
     }
 
+    /// Announces that a code is about to be exchanged, for `span`.
+    pub async fn announce_exchange(&self, now: Timestamp, span: Duration) -> Result<Lease, StoreError> {
+        let lease = Lease::of_exchange(random_bytes(&*self.entropy), now.plus(span));
+        self.store.lease(lease.clone(), now).await?;
+        Ok(lease)
+    }
+
+    /// Whether an exchange is under way, in whatever process, whose announcement ends after `now` and not after `latest`.
+    pub async fn exchange_under_way(&self, now: Timestamp, latest: Timestamp) -> Result<bool, StoreError> {
+        self.store.exchange_under_way(now, latest).await
+    }
+
     /// Gives a lease back.
     pub async fn release(&self, lease: Lease) -> Result<(), StoreError> {
         self.store.release(lease).await
@@ -252,13 +264,29 @@ impl Vault {
         now: Timestamp,
         until: Timestamp,
     ) -> Result<bool, StoreError> {
-        let mut context = aws_lc_rs::digest::Context::new(&aws_lc_rs::digest::SHA256);
-        for part in [&b"look"[..], &account.key().0, &seen.millis().to_be_bytes()] {
-            context.update(part);
-        }
-        let mut once = [0; 32];
-        once.copy_from_slice(context.finish().as_ref());
-        self.store.claim(once, now, until).await
+        self.store.claim(once("look", account, &seen.millis().to_be_bytes()), now, until).await
+    }
+
+    /// Takes the right to renew an account's token on an app's word; nobody else has it before `until`. False: somebody has
+    /// it.
+    pub async fn claim_word(
+        &self,
+        account: &Account,
+        now: Timestamp,
+        until: Timestamp,
+    ) -> Result<bool, StoreError> {
+        self.store.claim(once("word", account, &[]), now, until).await
+    }
+
+    /// Whether an account's owner is to be told about this scope: once until `until`.
+    pub async fn claim_notice(
+        &self,
+        account: &Account,
+        scope: &str,
+        now: Timestamp,
+        until: Timestamp,
+    ) -> Result<bool, StoreError> {
+        self.store.claim(once("notice", account, scope.as_bytes()), now, until).await
     }
 
     /// Drops what has expired, at most a bounded number of rows; says how many went.
@@ -285,6 +313,17 @@ impl Vault {
         let agrees = record.account == *account && record.version == row.version;
         agrees.then_some(record).ok_or(SpoiltReason::Contradicts)
     }
+}
+
+/// The name of something of an account that counts once.
+fn once(what: &str, account: &Account, which: &[u8]) -> [u8; 32] {
+    let mut context = aws_lc_rs::digest::Context::new(&aws_lc_rs::digest::SHA256);
+    for part in [what.as_bytes(), &account.key().0, which] {
+        context.update(part);
+    }
+    let mut name = [0; 32];
+    name.copy_from_slice(context.finish().as_ref());
+    name
 }
 
 #[cfg(test)]

@@ -228,3 +228,56 @@ async fn a_process_that_is_killed_around_a_renewal_loses_nobody() {
     }
     writeln!(std::io::stderr(), "{said}").unwrap();
 }
+
+/// A process is killed in the middle of a renewal, and another one goes on beside it. Until the dead one's lease lapses,
+/// which takes as long as a call for tokens may, nobody can know whether the forge has renewed: requests go on, with the
+/// old token while it lives and then without one. After that it is as if it had been alone.
+///
+/// Holds: R8, R9, R13 (a lapsed lease costs no user a login but for the lost answer).
+#[tokio::test]
+async fn whoever_lives_on_beside_a_killed_process_answers_every_request() {
+    tokio::join!(beside(Moment::Called), beside(Moment::Outdated));
+}
+
+async fn beside(when: Moment) {
+    let mut yard = Yard::new(1).await;
+    yard.forge.set_token_lifetime(Duration::from_secs(8));
+    // A lease lasts for three times this, and ten seconds more.
+    yard.desk.section("forge").push_str("timeout = \"1s\"\n");
+    *yard.desk.section("limits") = "wait = \"200ms\"\n".to_owned();
+    let (dies, lives) = (yard.start().await, yard.desk.start().await);
+    yard.browser.learn("localhost:1", dies.address);
+    let page = yard.browser.sign_in(&dies.at("/"), "alice", &password("alice")).await;
+    assert_eq!((page.status(), page.text()), (200, with_token("alice")));
+    let (old, forms) = (yard.mirror.last_token(), yard.forms());
+    yard.forge.set_token_lifetime(Duration::from_hours(1));
+    yard.kill(&dies, when).await;
+    let killed = Instant::now();
+    yard.browser.learn("localhost:1", lives.address);
+    let (mut with_old, mut without) = (0, 0);
+    loop {
+        let page = yard.browser.fetch(&lives.at("/beside")).await;
+        match (page.status(), page.text()) {
+            (200, text) if text == with_token("alice") && yard.mirror.last_token() == old => with_old += 1,
+            (200, text) if text == with_token("alice") => break,
+            (200, text) if text == "alice" => without += 1,
+            // The lost answer was the account's last: a sign-in that nobody sees.
+            (401, _) if when == Moment::Outdated => {
+                let page = yard.browser.navigate(&lives.at("/beside")).await;
+                let page = yard.browser.follow(page).await;
+                assert_eq!((page.status(), page.text()), (200, with_token("alice")));
+                break;
+            }
+            (status, text) => panic!("{when:?}: {status} {text} {}", lives.program.text()),
+        }
+        assert!(killed.elapsed() < Duration::from_secs(40), "{when:?}: {}", lives.program.text());
+        moment(Instant::now() + Duration::from_millis(50)).await;
+    }
+    assert_eq!(yard.forms(), forms, "nobody had to fill anything in");
+    let took = killed.elapsed();
+    writeln!(
+        std::io::stderr(),
+        "{when:?}: for {took:?} {with_old} requests had the old token, {without} none"
+    )
+    .unwrap();
+}

@@ -684,6 +684,31 @@ async fn an_old_narrower_consent_is_told_once_and_passed_with_its_true_scopes() 
     assert_eq!(house.sign_in(&mut house.browser(), "/", "alice").await.text(), "app");
 }
 
+/// Holds: O14 (once, whichever process and however long ago the account's last session has ended).
+#[tokio::test]
+async fn who_has_read_about_an_old_consent_is_not_told_again_after_signing_out_or_a_restart() {
+    let house = TestHouse::start(Plan { store: "sqlite", ..Plan::default() }).await;
+    house.forge.set_grant_scope("alice", CLIENT_ID, "openid profile email read:user").unwrap();
+    let mut alice = house.browser();
+    let page = house.sign_in(&mut alice, "/", "alice").await;
+    assert_eq!(page.reason().as_deref(), Some("consent_narrower"));
+    let out = [("Sec-Fetch-Site", "same-origin")];
+    assert_eq!(alice.send("POST", &house.at("/_hero/auth/logout"), &out, "").await.status(), 200);
+    let twin = house.twin().await;
+    let mut elsewhere = house.browser();
+    elsewhere.learn(&house.authority(), twin.address);
+    assert_eq!(house.sign_in(&mut elsewhere, "/", "alice").await.text(), "app");
+    assert_eq!(elsewhere.send("POST", &house.at("/_hero/auth/logout"), &out, "").await.status(), 200);
+    drop(twin);
+    let house = house.restart().await;
+    let mut later = house.browser();
+    assert_eq!(house.sign_in(&mut later, "/", "alice").await.text(), "app");
+    // Another scope is another notice.
+    house.forge.set_grant_scope("alice", CLIENT_ID, "openid profile read:user").unwrap();
+    let page = house.sign_in(&mut house.browser(), "/", "alice").await;
+    assert_eq!(page.reason().as_deref(), Some("consent_narrower"));
+}
+
 /// Holds: O14.
 #[tokio::test]
 async fn a_scope_that_the_forge_does_not_tell_is_withheld_and_asked_for_again() {

@@ -594,7 +594,6 @@ async fn nothing_prints_a_secret_for_debugging() {
         scope: String::new(),
         verdict: ScopeVerdict::Exact,
         asked_at: Timestamp::from_secs(1),
-        noticed: None,
         standing: Standing::Good,
         checked_at: Timestamp::from_secs(1),
         spares: Vec::new(),

@@ -26,6 +26,10 @@ struct Stage {
 
 impl Stage {
     async fn new() -> Self {
+        Self::on("memory").await
+    }
+
+    async fn on(store: &'static str) -> Self {
         let dead: Arc<Mutex<HashSet<String>>> = Arc::default();
         let known = Arc::clone(&dead);
         let script = move |seen: &Seen| {
@@ -33,7 +37,7 @@ impl Stage {
             let refused = seen.values("x-hero-forge-token").iter().any(|token| dead.contains(*token));
             if refused || dead.contains("*") { canned(REFUSAL) } else { ok("app") }
         };
-        let plan = Plan { routes: Some(ROUTES.to_owned()), ..Plan::default() };
+        let plan = Plan { routes: Some(ROUTES.to_owned()), store, ..Plan::default() };
         let house = TestHouse::start_before(plan, script).await;
         let alice = house.signed_in("alice").await;
         // Tokens of one second may be the same bytes.
@@ -163,4 +167,23 @@ async fn where_nobody_is_believed_or_the_forge_does_not_answer_the_apps_word_is_
     stage.house.forge.heal();
     stage.dead.lock().unwrap().clear();
     assert_eq!(stage.send("GET", "/", "").await.0, 200, "nobody was signed out");
+}
+
+/// Holds: R13, R15 (what an app says is said to all processes on the store).
+#[tokio::test]
+async fn an_app_that_refuses_every_token_costs_one_renewal_in_a_minute_over_all_processes() {
+    let stage = Stage::on("sqlite").await;
+    let twin = stage.house.twin().await;
+    stage.refuse_all();
+    let before = stage.house.forge.count(Endpoint::Token);
+    for minute in 1..=3 {
+        for second in 0..20 {
+            let mut browser = stage.alice.clone();
+            let address = if second % 2 == 0 { twin.address } else { stage.house.address };
+            browser.learn(&stage.house.authority(), address);
+            assert_eq!(browser.fetch(&stage.house.at("/")).await.text(), "dead", "the app's own answer");
+            stage.house.clock.advance(Duration::from_secs(3));
+        }
+        assert_eq!(stage.house.forge.count(Endpoint::Token), before + minute);
+    }
 }

@@ -207,6 +207,11 @@ impl SessionStore for Shared {
         self.call("release", true, move |rows| ready(rows.release(lease)), nothing)
     }
 
+    fn exchange_under_way(&self, now: Timestamp, latest: Timestamp) -> Answer<'_, Result<bool, StoreError>> {
+        let look = move |rows: &MemoryStore| ready(rows.exchange_under_way(now, latest));
+        self.call("exchanges", false, look, nothing)
+    }
+
     fn claim(
         &self,
         once: [u8; 32],

@@ -26,6 +26,12 @@ impl<K: Copy + Eq + Hash + Ord, V> Shelf<K, V> {
         self.entries.get(&key).map(|(moment, _)| *moment)
     }
 
+    /// The keys whose moment is after the first and not after the second of these.
+    pub(super) fn between(&self, after: Timestamp, until: Timestamp) -> impl Iterator<Item = K> {
+        let later = self.order.iter().skip_while(move |(moment, _)| *moment <= after);
+        later.take_while(move |(moment, _)| *moment <= until).map(|(_, key)| *key)
+    }
+
     /// Puts an entry in, in place of the one under this key; returns what gave way to it.
     pub(super) fn put(&mut self, key: K, moment: Timestamp, value: V) -> Option<(K, V)> {
         if let Some((old, _)) = self.entries.insert(key, (moment, value)) {

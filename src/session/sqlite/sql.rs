@@ -169,6 +169,14 @@ pub(super) fn release(db: &Connection, lease: &Lease) -> Result<(), Fault> {
     Ok(())
 }
 
+pub(super) fn exchange_under_way(db: &Connection, now: Timestamp, latest: Timestamp) -> Result<bool, Fault> {
+    let mut statement = db.prepare_cached(
+        "SELECT EXISTS (SELECT 1 FROM leases WHERE account < ?1 AND until > ?2 AND until <= ?3)",
+    )?;
+    let row = params![Lease::FIRST_ACCOUNT.0, millis(now), millis(latest)];
+    Ok(statement.query_row(row, |row| row.get(0))?)
+}
+
 pub(super) fn claim(
     db: &Connection,
     once: [u8; 32],

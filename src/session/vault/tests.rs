@@ -51,7 +51,6 @@ fn grant(sub: &str, version: u64) -> GrantRecord {
         scope: "openid write:issue".to_owned(),
         verdict: ScopeVerdict::Exact,
         asked_at: START,
-        noticed: None,
         standing: Standing::Good,
         checked_at: Timestamp::default(),
         spares: Vec::new(),
@@ -119,7 +118,7 @@ async fn a_record_comes_back_as_it_went_in() {
             scope: String::new(),
             ..grant("7", 2)
         },
-        GrantRecord { verdict: ScopeVerdict::Narrower, noticed: Some("all".to_owned()), ..grant("7", 3) },
+        GrantRecord { verdict: ScopeVerdict::Narrower, ..grant("7", 3) },
         GrantRecord { verdict: ScopeVerdict::Wider, ..grant("7", 4) },
         GrantRecord { standing: Standing::Suspended, checked_at: START, ..grant("7", 5) },
         GrantRecord { standing: Standing::MustChangePassword, ..grant("7", 6) },

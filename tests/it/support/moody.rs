@@ -100,6 +100,7 @@ impl SessionStore for Moody {
         swap_grant(account: AccountKey, seen: Option<u64>, next: GrantRow) -> Swap;
         lease(lease: Lease, now: Timestamp) -> bool;
         release(lease: Lease) -> ();
+        exchange_under_way(now: Timestamp, latest: Timestamp) -> bool;
         claim(once: [u8; 32], now: Timestamp, until: Timestamp) -> bool;
         sweep(now: Timestamp) -> u64;
         ping() -> ();

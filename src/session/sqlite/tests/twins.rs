@@ -81,6 +81,9 @@ impl SessionStore for Twins {
     fn release(&self, lease: Lease) -> Answer<'_, Result<(), StoreError>> {
         self.next().release(lease)
     }
+    fn exchange_under_way(&self, now: Timestamp, latest: Timestamp) -> Answer<'_, Result<bool, StoreError>> {
+        self.next().exchange_under_way(now, latest)
+    }
     fn claim(
         &self,
         once: [u8; 32],
