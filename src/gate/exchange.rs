@@ -70,7 +70,7 @@ pub(super) struct Opened {
 /// Does what it takes to exchange a code, and announces it in the store: a renewal which the forge refuses meanwhile, in
 /// whatever process, cannot tell whether this is why.
 pub(super) async fn announced(
-    shared: &Shared,
+    shared: &Arc<Shared>,
     law: Law,
     work: impl Future<Output = Result<Opened, Failed>>,
 ) -> Result<Opened, Failed> {
@@ -84,7 +84,9 @@ pub(super) async fn announced(
     let done = work.await;
     // What the store has not taken may still be on its way there: then the announcement lapses by itself.
     if !matches!(done, Err(Failed::StoreDown)) {
-        drop(shared.vault.release(lease).await);
+        // Nobody waits for that.
+        let work = Arc::clone(shared);
+        drop(shared.tasks.spawn(async move { work.vault.release(lease).await }));
     }
     done
 }

@@ -113,6 +113,9 @@ fn fly(
             let [chance] = random_bytes::<1>(&*work.entropy);
             let rest = TRY_AGAIN + TRY_AGAIN * u32::from(chance) / 2560;
             work.rests.insert(key, Rest { since: work.clock.now(), long: rest });
+        } else {
+            // One from before the clock was set back would begin again when its time comes.
+            work.rests.invalidate(&key);
         }
         renewal
     }))

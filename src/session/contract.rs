@@ -44,6 +44,7 @@ pub async fn all(make: impl AsyncFn() -> Arc<dyn SessionStore>) {
     an_exchange_is_known_until_it_is_given_back_or_lapses(&*make().await).await;
     a_claim_counts_once(&*make().await).await;
     of_many_who_claim_at_once_one_wins(make().await).await;
+    a_claim_from_before_the_clock_was_set_back_holds_nobody_up(&*make().await).await;
     a_sweep_takes_what_expired_and_nothing_else(&*make().await).await;
     a_sweep_is_bounded(&*make().await).await;
     a_store_at_rest_answers_a_ping(&*make().await).await;
@@ -383,6 +384,16 @@ pub async fn a_claim_counts_once(store: &dyn SessionStore) {
     assert!(!claim(1, until.minus(Duration::from_millis(1))).await);
     assert!(claim(2, START).await);
     assert!(claim(1, until).await, "its time is up");
+}
+
+/// A claim that seems to last for longer than two was made by another clock.
+pub async fn a_claim_from_before_the_clock_was_set_back_holds_nobody_up(store: &dyn SessionStore) {
+    let span = Duration::from_secs(10);
+    let claim = async |now: Timestamp| store.claim([1; 32], now, now.plus(span)).await.expect(ANSWERS);
+    assert!(claim(START).await);
+    assert!(!claim(START.minus(span)).await, "a little earlier: another machine's clock");
+    assert!(claim(START.minus(span + Duration::from_millis(1))).await);
+    assert!(!claim(START.minus(span)).await, "and that one holds");
 }
 
 /// Of several who use one thing at once one does.

@@ -17,6 +17,7 @@ use crate::base::port::Answer;
 use crate::session::id::SessionKey;
 use crate::session::store::{
     GrantRow, Lease, MAX_SESSIONS_PER_ACCOUNT, SWEEP_ROWS, SessionRow, SessionStore, StoreError, Swap,
+    latest_other,
 };
 use shelf::Shelf;
 
@@ -245,7 +246,8 @@ impl SessionStore for MemoryStore {
         until: Timestamp,
     ) -> Answer<'_, Result<bool, StoreError>> {
         let mut rows = self.rows();
-        let new = rows.claims.moment(once).is_none_or(|until| until <= now);
+        let latest = latest_other(until, now);
+        let new = rows.claims.moment(once).is_none_or(|until| until <= now || until > latest);
         if new {
             rows.claims.put(once, until, ());
         }

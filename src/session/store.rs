@@ -77,8 +77,13 @@ impl Lease {
     /// How late a lease that somebody else holds at `now` may end and still be one: twice as long as this one lasts. What
     /// ends later was taken before the clock was set back.
     pub fn latest_other(&self, now: Timestamp) -> Timestamp {
-        self.until.plus(self.until.since(now))
+        latest_other(self.until, now)
     }
+}
+
+/// The same for a claim until `until`.
+pub fn latest_other(until: Timestamp, now: Timestamp) -> Timestamp {
+    until.plus(until.since(now))
 }
 
 /// What went wrong in a store. None of it says anything about who is signed in.
@@ -157,7 +162,8 @@ pub trait SessionStore: Debug + Send + Sync + 'static {
     /// Whether there is a lease of an exchange ([`Lease::of_exchange`]) that ends after `now` and not after `latest`.
     fn exchange_under_way(&self, now: Timestamp, latest: Timestamp) -> Answer<'_, Result<bool, StoreError>>;
 
-    /// Marks a one-time thing (the hash of a sign-in's `state`) as used until `until`. False: it was used before.
+    /// Marks a one-time thing (the hash of a sign-in's `state`) as used until `until`. False: it was used before, by a mark
+    /// that has not ended at `now` and ends by [`latest_other`].
     fn claim(&self, once: [u8; 32], now: Timestamp, until: Timestamp)
     -> Answer<'_, Result<bool, StoreError>>;
 

@@ -8,7 +8,9 @@ use crate::base::account::AccountKey;
 use crate::base::clock::Timestamp;
 use crate::base::sqlite::Fault;
 use crate::session::id::SessionKey;
-use crate::session::store::{GrantRow, Lease, MAX_SESSIONS_PER_ACCOUNT, SWEEP_ROWS, SessionRow, Swap};
+use crate::session::store::{
+    GrantRow, Lease, MAX_SESSIONS_PER_ACCOUNT, SWEEP_ROWS, SessionRow, Swap, latest_other,
+};
 
 pub(super) fn insert_session(db: &mut Connection, key: SessionKey, row: &SessionRow) -> Result<(), Fault> {
     let transaction = db.transaction_with_behavior(TransactionBehavior::Immediate)?;
@@ -186,9 +188,10 @@ pub(super) fn claim(
     let claimed = db
         .prepare_cached(
             "INSERT INTO claims (once, until) VALUES (?1, ?2)
-             ON CONFLICT (once) DO UPDATE SET until = excluded.until WHERE claims.until <= ?3",
+             ON CONFLICT (once) DO UPDATE SET until = excluded.until
+             WHERE claims.until <= ?3 OR claims.until > ?4",
         )?
-        .execute(params![once, millis(until), millis(now)])?;
+        .execute(params![once, millis(until), millis(now), millis(latest_other(until, now))])?;
     Ok(claimed > 0)
 }
 
