@@ -275,9 +275,6 @@ async fn beside(when: Moment) {
     }
     assert_eq!(yard.forms(), forms, "nobody had to fill anything in");
     let took = killed.elapsed();
-    writeln!(
-        std::io::stderr(),
-        "{when:?}: for {took:?} {with_old} requests had the old token, {without} none"
-    )
-    .unwrap();
+    let said = format!("{when:?}: for {took:?} {with_old} requests had the old token, {without} none");
+    writeln!(std::io::stderr(), "{said}").unwrap();
 }
