@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use hero_proxy::base::account::Standing;
 use http::header::{COOKIE, HOST, LOCATION, ORIGIN as ORIGIN_NAME, SET_COOKIE};
 use http::{Method, Request, Response, StatusCode};
 use tokio::time::Instant;
@@ -11,7 +12,7 @@ use tower::Service as _;
 use url::Url;
 
 use crate::laws;
-use crate::process::{ISSUER, Nothing, ORIGIN, Town, WAIT};
+use crate::process::{ISSUER, Nothing, ORIGIN, PASSED, Town, WAIT};
 use crate::truth::Sent;
 use crate::world::pass;
 
@@ -35,6 +36,8 @@ pub enum Errand {
     Visit,
     /// A script of the app's page.
     Fetch,
+    /// A script that asks an app which looks at the token itself, and is believed when it calls it invalid.
+    FetchStrict,
     /// A route for everybody.
     Public,
     /// The sign-in button.
@@ -82,6 +85,7 @@ pub async fn run(town: Arc<Town>, tab: Tab, errand: Errand, manners: Manners) ->
     let mut rounds = 0;
     let (mut method, mut target) = match errand {
         Errand::Visit | Errand::Fetch => (Method::GET, "/app".to_owned()),
+        Errand::FetchStrict => (Method::GET, "/strict".to_owned()),
         Errand::Public => (Method::GET, "/public".to_owned()),
         Errand::SignIn => (Method::GET, "/_hero/auth/login?return_to=%2Fapp".to_owned()),
         Errand::SignOut => (Method::POST, "/_hero/auth/logout".to_owned()),
@@ -134,8 +138,15 @@ async fn at_the_forge(town: &Town, tab: &Tab, location: &str) -> Option<String> 
         if !state.calm && state.chance.one_in(40) {
             return Some(format!("/_hero/auth/callback?error=access_denied&state={}", said("state")));
         }
-        let code = state.forge.authorize(user, &said("scope"), &said("nonce"), &said("verifier"));
         let number = tab.lock().unwrap().number;
+        if state.forge.users[user].standing == Standing::MustChangePassword && state.chance.one_in(2) {
+            state.bar(user, Standing::Good);
+        }
+        let code = state.forge.authorize(user, &said("scope"), &said("nonce"), &said("verifier"));
+        let Some(code) = code else {
+            state.tell(format_args!("forge: B{number} is user {user}, and is not let in"));
+            return None;
+        };
         state.tell(format_args!("forge: B{number} is user {user}, {code}"));
         (code, state.chance.span(1, 200))
     };
@@ -174,6 +185,7 @@ async fn send(
             life,
             session: session.clone(),
             public,
+            strict: errand == Errand::FetchStrict,
             at,
             moment: Instant::now(),
         };
@@ -206,21 +218,25 @@ async fn send(
     };
     let answer = answer.map(drop);
     let renewed = keep_cookies(town, tab, target, &answer);
+    let by_app = answer.headers().contains_key(PASSED);
     let state = &mut *world.lock();
-    let passed = state.truth.passed.contains(&number);
+    let passed = by_app && answer.status().is_success();
     let sent = state.truth.sent[&number].clone();
     let took = i64::try_from(sent.moment.elapsed().as_millis()).unwrap();
     state.tell(format_args!(
         "B{browser} <- P{process}: {} {} #{number} after {took} ms",
         answer.status(),
-        if passed { "from the app" } else { "" }
+        if by_app { "from the app" } else { "" }
     ));
     let to_forge =
         answer.headers().get(LOCATION).is_some_and(|to| to.as_bytes().starts_with(ISSUER.as_bytes()));
     let anonymous = errand == Errand::Public;
     if !callback && !signs_out && errand != Errand::SignIn && !anonymous {
-        if to_forge || answer.status() == StatusCode::UNAUTHORIZED {
+        if to_forge || (answer.status() == StatusCode::UNAUTHORIZED && !by_app) {
             laws::asked_to_sign_in(state, &sent);
+        }
+        if answer.status() == StatusCode::FORBIDDEN {
+            laws::barred(state, &sent);
         }
         // Whoever signs out elsewhere meanwhile may find the tokens dropped.
         let leaves = sent.session.as_ref().and_then(|session| state.truth.sessions.get(session));
@@ -278,7 +294,9 @@ fn dress(browser: &Browser, errand: Errand, method: &Method, target: &str, numbe
     let mut request = Request::builder().method(method).uri(target).header(HOST, &ORIGIN["https://".len()..]);
     request = request.header("x-story", number);
     request = match errand {
-        Errand::Fetch => request.header("sec-fetch-mode", "cors").header("sec-fetch-site", "same-origin"),
+        Errand::Fetch | Errand::FetchStrict => {
+            request.header("sec-fetch-mode", "cors").header("sec-fetch-site", "same-origin")
+        }
         _ => request.header("sec-fetch-mode", "navigate").header("sec-fetch-dest", "document").header(
             "sec-fetch-site",
             if target.contains("/callback") { "cross-site" } else { "same-origin" },

@@ -5,12 +5,13 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use hero_proxy::base::account::Standing;
 use hero_proxy::gate::settings::WithoutToken;
 use tokio::task::JoinHandle;
 
 use crate::browser::{Browser, End, Errand, Manners, Tab, run};
 use crate::chance::Chance;
-use crate::process::{House, LEASE, RECHECK, Town};
+use crate::process::{House, LEASE, Town};
 use crate::weather::Weather;
 use crate::world::{World, pass};
 
@@ -68,7 +69,15 @@ enum Act {
     OtherUser,
     Sweep,
     LongPause,
+    Bar,
+    Delete,
 }
+
+/// From this seed on the world is the whole one.
+const GROWN_FROM: u64 = 1_000;
+
+/// What happens there, too.
+const MORE_ACTS: [(usize, Act); 3] = [(6, Act::Errand(Errand::FetchStrict)), (4, Act::Bar), (1, Act::Delete)];
 
 const ACTS: [(usize, Act); 17] = [
     (40, Act::Errand(Errand::Visit)),
@@ -95,11 +104,14 @@ impl Driver {
         let (house, tabs) = {
             let state = &mut *world.lock();
             let chance = &mut state.chance;
+            let grown = seed >= GROWN_FROM;
             let house = House {
                 seed,
+                grown,
                 idle: chance.weighed(&[(4, 86_400), (1, 240), (1, 90)].map(secs)),
                 absolute: chance.weighed(&[(4, 86_400), (1, 600), (1, 180)].map(secs)),
                 without_token: chance.weighed(&[(1, WithoutToken::Forward), (1, WithoutToken::Unavailable)]),
+                recheck: Duration::from_secs(if grown { chance.pick(&[20, 60, 300]) } else { 300 }),
             };
             let users = state.forge.users.len();
             let tab = |number| {
@@ -132,9 +144,13 @@ impl Driver {
     }
 
     async fn live(&mut self) {
+        let mut acts = ACTS.to_vec();
+        if self.town.house.grown {
+            acts.extend(MORE_ACTS);
+        }
         let moments = self.chance(|chance| 20 + chance.below(30));
         for _ in 0..moments {
-            let act = self.chance(|chance| chance.weighed(&ACTS));
+            let act = self.chance(|chance| chance.weighed(&acts));
             self.act(act).await;
             let pause = self.chance(|chance| {
                 let most = chance.weighed(&[(3, 200), (3, 2_000), (2, 12_000)]);
@@ -221,13 +237,47 @@ impl Driver {
             }
             Act::OtherUser => {
                 let (tab, user) = self.chance(|chance| (chance.below(self.tabs.len()), chance.below(3)));
-                let users = self.town.world.lock().forge.users.len();
-                self.tabs[tab].lock().unwrap().user = user % users;
+                let user = {
+                    let forge = &self.town.world.lock().forge;
+                    let user = user % forge.users.len();
+                    // Who is deleted has another account by now.
+                    if forge.users[user].gone { forge.users.len() - 1 } else { user }
+                };
+                self.tabs[tab].lock().unwrap().user = user;
             }
             Act::Sweep => {
                 if let Some(process) = self.town.process(0) {
                     let keeper = process.keeper.clone();
                     drop(tokio::spawn(async move { keeper.sweep().await }));
+                }
+            }
+            Act::Bar => {
+                let state = &mut *self.town.world.lock();
+                let user = state.chance.below(state.forge.users.len());
+                if state.forge.users[user].gone {
+                    return;
+                }
+                let standing = if state.forge.users[user].standing == Standing::Good {
+                    state.chance.pick(&[Standing::Suspended, Standing::MustChangePassword, Standing::Refused])
+                } else {
+                    Standing::Good
+                };
+                state.bar(user, standing);
+            }
+            Act::Delete => {
+                let (user, next) = {
+                    let state = &mut *self.town.world.lock();
+                    let user = state.chance.below(state.forge.users.len());
+                    if state.forge.users[user].gone {
+                        return;
+                    }
+                    (user, state.delete(user))
+                };
+                for tab in &self.tabs {
+                    let mut browser = tab.lock().unwrap();
+                    if browser.user == user {
+                        browser.user = next;
+                    }
                 }
             }
             Act::LongPause => {
@@ -277,6 +327,11 @@ impl Driver {
             state.weather = Weather::fine();
             state.calm = true;
             state.set_clock(0);
+            for user in 0..state.forge.users.len() {
+                if state.forge.users[user].standing != Standing::Good {
+                    state.bar(user, Standing::Good);
+                }
+            }
             state.tell(format_args!("all faults stop"));
         }
         self.revive(true);
@@ -296,7 +351,7 @@ impl Driver {
                     self.arrives(&tab, Some(process), most).await;
                 }
             }
-            pass(if most > 0 { life.max(RECHECK) } else { life }).await;
+            pass(if most > 0 { life.max(self.town.house.recheck) } else { life }).await;
             self.note_time();
         }
         for process in 0..2 {

@@ -4,6 +4,8 @@
 
 use std::collections::BTreeMap;
 
+use hero_proxy::base::account::Standing;
+
 use crate::chance::Chance;
 
 /// What is asked for.
@@ -15,7 +17,10 @@ const NARROWER: &str = "openid profile read:user";
 pub struct User {
     pub id: String,
     pub login: String,
-    pub suspended: bool,
+    /// Whether the account may act. Tokens are renewed and described whatever it is: only calls of the API see it.
+    pub standing: Standing,
+    /// Whether it is deleted.
+    pub gone: bool,
 }
 
 pub struct Grant {
@@ -95,16 +100,11 @@ pub struct Forge {
 impl Forge {
     pub fn new(chance: &mut Chance) -> Self {
         let many = 1 + chance.below(3);
-        let user = |at: usize| User {
-            id: format!("{}", at + 7),
-            login: format!("user{}", at + 7),
-            suspended: false,
-        };
         let mut forge = Self {
             rotates: chance.percent(75),
             life: chance.pick(&[8, 20, 30, 60, 120, 150, 300]),
-            users: (0..many).map(user).collect(),
-            grants: (0..many).map(|_| None).collect(),
+            users: Vec::new(),
+            grants: Vec::new(),
             codes: BTreeMap::new(),
             issues: Vec::new(),
             access: BTreeMap::new(),
@@ -112,11 +112,27 @@ impl Forge {
             last: 0,
         };
         for user in 0..many {
+            forge.add_user();
             if chance.one_in(6) {
                 forge.consent(user, chance.pick(&[WIDER, NARROWER]));
             }
         }
         forge
+    }
+
+    /// Somebody new; no id is ever given again.
+    pub fn add_user(&mut self) -> usize {
+        let at = self.users.len();
+        let (id, login) = (format!("{}", at + 7), format!("user{}", at + 7));
+        self.users.push(User { id, login, standing: Standing::Good, gone: false });
+        self.grants.push(None);
+        at
+    }
+
+    /// Ends an account and all that it granted.
+    pub fn delete(&mut self, user: usize) {
+        self.users[user].gone = true;
+        self.revoke(user);
     }
 
     fn number(&mut self) -> u32 {
@@ -133,8 +149,11 @@ impl Forge {
         self.grants[user].as_ref()
     }
 
-    /// A signed-in user comes to the authorize page and agrees.
-    pub fn authorize(&mut self, user: usize, scope: &str, nonce: &str, verifier: &str) -> String {
+    /// A signed-in user comes to the authorize page and agrees; none if the forge shows a page about the account instead.
+    pub fn authorize(&mut self, user: usize, scope: &str, nonce: &str, verifier: &str) -> Option<String> {
+        if self.users[user].gone || self.users[user].standing != Standing::Good {
+            return None;
+        }
         if self.grants[user].is_none() {
             self.consent(user, scope);
         }
@@ -144,7 +163,7 @@ impl Forge {
         let code = format!("code-{number}-{user}");
         let verifier = verifier.to_owned();
         self.codes.insert(code.clone(), Code { user, serial: grant.serial, verifier });
-        code
+        Some(code)
     }
 
     pub fn redeem(&mut self, code: &str, verifier: &str, now: i64) -> Result<Given, Refusal> {

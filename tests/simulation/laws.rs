@@ -1,19 +1,23 @@
 //! What is asked of every story, at each step.
 
+use std::time::Duration;
+
+use hero_proxy::base::account::{AccountKey, Standing};
 use hero_proxy::base::clock::Timestamp;
 use hero_proxy::session::id::SessionKey;
 use http::HeaderMap;
 
 use crate::forge::{Fate, may_be_passed};
-use crate::process::{Life, MIN_TTL};
+use crate::process::{Life, MIN_TTL, WAIT};
 use crate::truth::Sent;
 use crate::world::State;
-use hero_proxy::base::account::AccountKey;
 
 /// How long an end that was made elsewhere may be overlooked: what is near counts for five seconds.
 const NEAR: i64 = 5_000;
 /// The forge counts in whole seconds.
 const SECOND: i64 = 1_000;
+/// The longest rest after a look that told nothing.
+const AFTER: i64 = 60_000;
 
 /// How much life a token has at least that was renewed in time.
 fn margin(state: &State) -> i64 {
@@ -29,7 +33,12 @@ fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
 pub fn at_the_app(state: &mut State, headers: &HeaderMap) {
     let number: u64 = text(headers, "x-story").unwrap().parse().unwrap();
     let sent = state.truth.sent[&number].clone();
-    state.truth.passed.insert(number);
+    let times = state.truth.passed.entry(number).or_default();
+    *times += 1;
+    let times = *times;
+    if times > if sent.strict { 2 } else { 1 } {
+        state.broken(format_args!("#{number} comes to the app for the {times}. time"));
+    }
     if headers.get_all("x-hero-forge-token").iter().count() > 1 {
         state.broken(format_args!("two tokens in one request"));
     }
@@ -52,6 +61,7 @@ pub fn at_the_app(state: &mut State, headers: &HeaderMap) {
         state.broken(format_args!("a request of user {user} carries the identity of another ({who})"));
     }
     is_session_alive(state, &sent, key, ended);
+    is_welcome(state, &sent, user);
     if let Some(token) = token {
         is_token_good(state, &sent, user, &token, headers);
     }
@@ -75,6 +85,114 @@ fn is_session_alive(state: &mut State, sent: &Sent, key: SessionKey, ended: Opti
     if expires_at <= machine {
         state.broken(format_args!("B{} passes after its session's absolute end", sent.browser));
     }
+}
+
+/// Whoever is barred or deleted at the forge comes through no longer than the interval, unless the forge could not be asked:
+/// then it is asked behind the next request.
+fn is_welcome(state: &mut State, sent: &Sent, user: usize) {
+    let (Some(house), known) = (state.truth.house, state.truth.standings[user]) else { return };
+    let at_forge = &state.forge.users[user];
+    let Some(barred_at) = known.barred_at.filter(|_| at_forge.gone || at_forge.standing != Standing::Good)
+    else {
+        return;
+    };
+    let (interval, troubled_at) = (millis(house.recheck), state.truth.troubled_at());
+    let grace = NEAR + SECOND + millis(WAIT);
+    let late = |at: i64| sent.at > at + interval + grace + state.truth.set_back_since(at - interval);
+    if !late(barred_at) {
+        return;
+    }
+    let since = sent.at - barred_at;
+    if troubled_at < barred_at - interval - AFTER {
+        return state
+            .broken(format_args!("B{} passes {since} ms after its account was barred", sent.browser));
+    }
+    if late(troubled_at + AFTER) {
+        let first = *state.truth.late.entry((sent.life, user)).or_insert(sent.at);
+        if first > troubled_at && sent.at > first + millis(WAIT) * 3 {
+            state.broken(format_args!(
+                "B{} still passes {since} ms after its account was barred",
+                sent.browser
+            ));
+        }
+    } else {
+        state.truth.late.remove(&(sent.life, user));
+    }
+}
+
+/// A request was refused since the forge does not let its account act.
+pub fn barred(state: &mut State, sent: &Sent) {
+    let Some(session) = sent.session.as_ref().and_then(|session| state.truth.sessions.get(session)) else {
+        return;
+    };
+    let (user, house) = (session.user, state.truth.house.unwrap());
+    let known = state.truth.standings[user];
+    if state.forge.users[user].gone || state.forge.users[user].standing != Standing::Good {
+        return;
+    }
+    // What was known goes on while the forge cannot be asked.
+    let lifted_at = known.lifted_at.map(|at| at.max(state.truth.troubled_at() + AFTER));
+    let grace = millis(house.recheck) + NEAR + SECOND + millis(WAIT);
+    let set_back = lifted_at.map_or(0, |at| state.truth.set_back_since(at - millis(house.recheck)));
+    let Some(lifted_at) = lifted_at else {
+        return state.broken(format_args!("B{} is refused, and user {user} was never barred", sent.browser));
+    };
+    if sent.at > lifted_at + grace + set_back {
+        // One request may find that the forge is to be asked behind it.
+        let first = state.truth.refused.entry((sent.life, user)).or_insert(sent.at);
+        if *first < lifted_at {
+            *first = sent.at;
+        }
+        if sent.at > *first + millis(WAIT) * 3 {
+            state.broken(format_args!("B{} is still refused although user {user} may act", sent.browser));
+        }
+    }
+}
+
+/// The forge is asked whether an account may act.
+pub fn looked_at(state: &mut State, user: usize, token: &str) {
+    let (now, house) = (state.time.real(), state.truth.house.unwrap());
+    let serial = state.forge.by_access(token).map_or(0, |issue| issue.serial);
+    let barred = state.forge.users[user].standing != Standing::Good;
+    let known = state.truth.standings[user];
+    state.truth.standings[user].looked_at = Some((now, serial, barred));
+    let Some((last, by, was_barred)) = known.looked_at else { return };
+    let signs_in = known.redeemed_at.is_some_and(|at| now - at < 10 * SECOND);
+    // What it said may have been lost, or the clock says that more time went by.
+    let excused = signs_in
+        || was_barred
+        || by != serial
+        || state.truth.troubled_at() >= last - 10 * SECOND
+        || state.truth.jumped_at >= last;
+    if !excused && now - last < millis(house.recheck) - 2 * SECOND {
+        state.broken(format_args!("user {user} is looked at again after {} ms", now - last));
+    }
+}
+
+/// A token with this much life was renewed. Nothing but an app's word explains that while it is fresh, and such a word counts
+/// once in a minute.
+fn is_called_for(state: &mut State, life: &Life, user: usize, left: i64) {
+    let now = state.time.real();
+    if left <= 2 * margin(state) + SECOND
+        || state.time.skew() != 0
+        || now - state.truth.jumped_at < 600 * SECOND
+    {
+        return;
+    }
+    let accused = state.truth.standings[user].accused_at.is_some_and(|at| now - at < 60 * SECOND);
+    if !accused {
+        state.broken(format_args!("P{} renews a token of user {user} with {left} ms of life", life.process));
+    }
+    if let Some(last) = state.truth.forced.insert((life.number, user), now)
+        && now - last < 50 * SECOND
+        && !state.is_trouble()
+    {
+        state.broken(format_args!("P{} is talked into a second renewal of user {user}", life.process));
+    }
+}
+
+fn millis(span: Duration) -> i64 {
+    i64::try_from(span.as_millis()).unwrap()
 }
 
 fn is_token_good(state: &mut State, sent: &Sent, user: usize, token: &str, headers: &HeaderMap) {
@@ -124,6 +242,10 @@ fn is_token_good(state: &mut State, sent: &Sent, user: usize, token: &str, heade
 /// The forge has renewed a token.
 pub fn refreshed(state: &mut State, life: &Life, issue: usize) {
     let from = state.forge.issues[issue].from;
+    if let Some(set) = from.map(|from| &state.forge.issues[from]) {
+        let (user, left) = (set.user, set.ends_at - state.time.at_forge());
+        is_called_for(state, life, user, left);
+    }
     let twin = state.forge.issues[..issue].iter().rev().find(|set| set.from == from);
     let excused = twin.is_none_or(|twin| match twin.fate {
         Fate::Lost => true,

@@ -304,7 +304,12 @@ impl ForgeOauth for Line {
         Box::pin(self.token_set("redeem", move |state| {
             let now = state.time.at_forge();
             state.truth.observe(&state.forge, now);
-            state.forge.redeem(code.expose(), verifier.expose(), now)
+            let given = state.forge.redeem(code.expose(), verifier.expose(), now);
+            if let Ok(given) = &given {
+                let user = state.forge.issues[given.issue].user;
+                state.truth.standings[user].redeemed_at = Some(state.time.real());
+            }
+            given
         }))
     }
 
@@ -350,7 +355,8 @@ impl ForgeOauth for Line {
         let token = token.expose().to_owned();
         let effect = move |state: &mut State| {
             let user = state.forge.bearer(&token, state.time.at_forge()).ok_or(ForgeError::Unauthorized)?;
-            Ok(if state.forge.users[user].suspended { Standing::Suspended } else { Standing::Good })
+            crate::laws::looked_at(state, user, &token);
+            Ok(state.forge.users[user].standing)
         };
         Box::pin(self.call("standing", effect, |_| None))
     }
@@ -360,6 +366,10 @@ impl ForgeOauth for Line {
         let effect = move |state: &mut State| {
             let user = state.forge.bearer(&token, state.time.at_forge()).ok_or(ForgeError::Unauthorized)?;
             let user = &state.forge.users[user];
+            if user.standing != Standing::Good {
+                // A page about the account, where JSON was asked for.
+                return Err(ForgeError::Garbled("HTML"));
+            }
             let (sub, login) = (user.id.clone(), user.login.clone());
             Ok(Profile { sub, login, name: None, email: None, groups: Vec::new() })
         };

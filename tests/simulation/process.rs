@@ -18,7 +18,8 @@ use hero_proxy::gate::settings::{
 };
 use hero_proxy::gate::{ForgeAuth, ForgeAuthLayer, ForgeKeeper};
 use hero_proxy::session::memory::MemoryStore;
-use http::{Request, Response};
+use http::header::WWW_AUTHENTICATE;
+use http::{HeaderValue, Request, Response, StatusCode};
 use http_body_util::Empty;
 use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
@@ -33,11 +34,11 @@ use crate::world::World;
 pub const ORIGIN: &str = "https://vm.test";
 pub const ISSUER: &str = "https://forge.test";
 pub const CLIENT: &str = "vm";
+/// What the app says on all of its answers.
+pub const PASSED: &str = "x-passed";
 /// How long a request waits at most.
 pub const WAIT: Duration = Duration::from_secs(5);
 pub const MIN_TTL: Duration = Duration::from_secs(60);
-/// How often the forge is asked whether an account may still act.
-pub const RECHECK: Duration = Duration::from_secs(300);
 pub const FORGE_TIMEOUT: Duration = Duration::from_secs(10);
 /// As the gate's settings have it: two calls to the forge, and ten seconds for the store.
 pub const LEASE: Duration = Duration::from_secs(30);
@@ -49,6 +50,11 @@ pub struct House {
     pub idle: Duration,
     pub absolute: Duration,
     pub without_token: WithoutToken,
+    /// How often the forge is asked whether an account may still act.
+    pub recheck: Duration,
+    /// Whether accounts are barred and deleted, and apps look at tokens. The first stories are of a smaller world, so that
+    /// those that once broke stay what they were.
+    pub grown: bool,
 }
 
 /// One life of a process, between a start and its end.
@@ -101,7 +107,12 @@ impl Service<Request<Untrailed<Nothing>>> for App {
         let mut state = self.world.lock();
         crate::laws::at_the_app(&mut state, request.headers());
         let mut response = Response::new(Empty::new());
-        response.headers_mut().insert("x-passed", http::HeaderValue::from_static("1"));
+        response.headers_mut().insert(PASSED, HeaderValue::from_static("1"));
+        if request.uri().path() == "/strict" && state.app_minds(request.headers()) {
+            *response.status_mut() = StatusCode::UNAUTHORIZED;
+            let invalid = HeaderValue::from_static("Bearer error=\"invalid_token\"");
+            response.headers_mut().insert(WWW_AUTHENTICATE, invalid);
+        }
         ready(Ok(response))
     }
 }
@@ -164,13 +175,13 @@ impl Town {
 }
 
 fn settings(house: House) -> Settings {
-    let route = |public| RouteRule {
+    let route = |public, renew_on_401| RouteRule {
         public,
         allow: None,
         forge_token: ForgeTokenFor::Everybody,
         groups: GroupsFor::None,
         cross_origin: false,
-        renew_on_401: false,
+        renew_on_401,
     };
     Settings {
         public_url: ORIGIN.parse().unwrap(),
@@ -181,10 +192,11 @@ fn settings(house: House) -> Settings {
         forge_token_pass_through: true,
         allow: vec![Allow::AnyUser],
         routes: RouteTable::new([
-            ("/".to_owned(), false, route(false)),
-            ("/public".to_owned(), true, route(true)),
+            ("/".to_owned(), false, route(false, false)),
+            ("/public".to_owned(), true, route(true, false)),
+            ("/strict".to_owned(), false, route(false, true)),
         ]),
-        session: SessionSettings { idle: house.idle, absolute: house.absolute, recheck: RECHECK },
+        session: SessionSettings { idle: house.idle, absolute: house.absolute, recheck: house.recheck },
         min_ttl: MIN_TTL,
         wait: WAIT,
         forge_timeout: FORGE_TIMEOUT,

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use hero_proxy::base::account::{Account, AccountKey, UserId};
+use hero_proxy::base::account::{Account, AccountKey, Standing, UserId};
 use hero_proxy::base::clock::Timestamp;
 use hero_proxy::base::entropy::OsEntropy;
 use hero_proxy::session::id::{SessionId, SessionKey};
@@ -13,6 +13,7 @@ use hero_proxy::session::record::GrantRecord;
 use hero_proxy::session::store::SessionRow;
 use hero_proxy::session::vault::Vault;
 
+use http::HeaderMap;
 use tokio::time::Instant;
 
 use crate::forge::{Fate, Forge};
@@ -59,17 +60,41 @@ pub struct Sent {
     pub session: Option<String>,
     /// Whether it goes where everybody may pass.
     pub public: bool,
+    /// Whether it goes to an app that is believed about the token.
+    pub strict: bool,
     pub at: i64,
     /// The same without what the machine sleeps through.
     pub moment: Instant,
 }
 
+/// What was done to a user at the forge, and when the forge was asked about it.
+#[derive(Clone, Copy, Default)]
+pub struct Standings {
+    /// When the account was barred or deleted last, and when that was lifted.
+    pub barred_at: Option<i64>,
+    pub lifted_at: Option<i64>,
+    /// When the forge was asked last, by a token of which grant, and whether it barred the account then.
+    pub looked_at: Option<(i64, u32, bool)>,
+    /// When a code was redeemed last: a sign-in asks, too.
+    pub redeemed_at: Option<i64>,
+    /// When the app called its token invalid last.
+    pub accused_at: Option<i64>,
+}
+
 pub struct Truth {
     pub accounts: Vec<Account>,
+    pub standings: Vec<Standings>,
+    /// When a request of a barred user came through last that had to be the last one: by life and user.
+    pub late: BTreeMap<(u32, usize), i64>,
+    /// When one was refused first that ought to pass: by life and user.
+    pub refused: BTreeMap<(u32, usize), i64>,
+    /// Renewals that nothing but an app's word explains: by life and user.
+    pub forced: BTreeMap<(u32, usize), i64>,
     pub house: Option<House>,
     vault: Option<Vault>,
     pub sent: BTreeMap<u64, Sent>,
-    pub passed: BTreeSet<u64>,
+    /// How often each request came to the app.
+    pub passed: BTreeMap<u64, u32>,
     pub sessions: BTreeMap<String, Session>,
     pub rows: BTreeMap<SessionKey, Row>,
     /// Access tokens that a store has, or had.
@@ -97,22 +122,21 @@ pub struct Truth {
 
 impl Truth {
     pub fn new(forge: &Forge) -> Self {
-        let account = |id: &String| Account {
-            issuer: ISSUER.into(),
-            client_id: CLIENT.into(),
-            sub: UserId(id.as_str().into()),
-        };
-        Self {
-            accounts: forge.users.iter().map(|user| account(&user.id)).collect(),
+        let mut truth = Self {
+            accounts: Vec::new(),
+            standings: Vec::new(),
+            late: BTreeMap::new(),
+            forced: BTreeMap::new(),
+            refused: BTreeMap::new(),
             house: None,
             vault: None,
             sent: BTreeMap::new(),
-            passed: BTreeSet::new(),
+            passed: BTreeMap::new(),
             sessions: BTreeMap::new(),
             rows: BTreeMap::new(),
             stored: BTreeSet::new(),
             blind: false,
-            justified_at: vec![None; forge.users.len()],
+            justified_at: Vec::new(),
             over: BTreeSet::new(),
             store_failed_at: i64::MIN / 2,
             trouble_until: i64::MIN / 2,
@@ -124,7 +148,27 @@ impl Truth {
             calls: BTreeMap::new(),
             sign_ins: 0,
             leaving: BTreeMap::new(),
+        };
+        truth.meet(forge);
+        truth
+    }
+
+    /// Gets to know users that are new at the forge.
+    pub fn meet(&mut self, forge: &Forge) {
+        for user in &forge.users[self.accounts.len()..] {
+            self.accounts.push(Account {
+                issuer: ISSUER.into(),
+                client_id: CLIENT.into(),
+                sub: UserId(user.id.as_str().into()),
+            });
+            self.standings.push(Standings::default());
+            self.justified_at.push(None);
         }
+    }
+
+    /// When something was wrong last.
+    pub fn troubled_at(&self) -> i64 {
+        self.trouble_until - AFTERMATH
     }
 
     /// Looks into the rows from here on.
@@ -230,6 +274,46 @@ impl State {
 
     pub fn is_trouble(&self) -> bool {
         self.time.real() < self.truth.trouble_until
+    }
+
+    /// The forge bars an account, or lets it act again.
+    pub fn bar(&mut self, user: usize, standing: Standing) {
+        let now = self.time.real();
+        let known = &mut self.truth.standings[user];
+        if standing == Standing::Good {
+            known.lifted_at = Some(now);
+        } else if self.forge.users[user].standing == Standing::Good {
+            known.barred_at = Some(now);
+        }
+        self.forge.users[user].standing = standing;
+        self.tell(format_args!("forge: user {user} is {standing:?}"));
+    }
+
+    /// An account is deleted; its owner gets another one, which is returned.
+    pub fn delete(&mut self, user: usize) -> usize {
+        let now = self.time.at_forge();
+        self.truth.observe(&self.forge, now);
+        self.forge.delete(user);
+        let next = self.forge.add_user();
+        self.truth.meet(&self.forge);
+        self.truth.standings[user].barred_at = Some(self.time.real());
+        self.truth.observe(&self.forge, now);
+        self.tell(format_args!("forge: user {user} is deleted; user {next} is new"));
+        next
+    }
+
+    /// Whether the app calls the token of a request invalid: if it is, and now and then for no reason.
+    pub fn app_minds(&mut self, headers: &HeaderMap) -> bool {
+        let Some(token) = headers.get("x-hero-forge-token").and_then(|token| token.to_str().ok()) else {
+            return false;
+        };
+        let now = self.time.at_forge();
+        let minds = self.forge.bearer(token, now).is_none() || self.chance.one_in(8);
+        if minds && let Some(user) = self.forge.by_access(token).map(|issue| issue.user) {
+            self.truth.standings[user].accused_at = Some(self.time.real());
+            self.tell(format_args!("the app calls the token of user {user} invalid"));
+        }
+        minds
     }
 
     /// Whether a mark of before the clock was set back may hold somebody up: a rest, or somebody's look at an account.
