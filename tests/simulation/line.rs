@@ -367,7 +367,8 @@ impl ForgeOauth for Line {
             let user = state.forge.bearer(&token, state.time.at_forge()).ok_or(ForgeError::Unauthorized)?;
             let user = &state.forge.users[user];
             if user.standing != Standing::Good {
-                // A page about the account, where JSON was asked for.
+                // A page about the account, where JSON was asked for: the round is not whole, and is tried again.
+                state.trouble();
                 return Err(ForgeError::Garbled("HTML"));
             }
             let (sub, login) = (user.id.clone(), user.login.clone());
