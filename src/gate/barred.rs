@@ -38,8 +38,12 @@ impl ForgeKeeper {
             return Ok(Some((known, Due::No)));
         }
         let due = self.is_due(&known, reader, at);
+        if due == Due::Behind {
+            // Begun here: whoever turns out barred does not come to what others begin when they pass.
+            drop(round::start(&self.shared, &known.account.grant, self.law()));
+        }
         if due != Due::First {
-            return Ok(Some((known, due)));
+            return Ok(Some((known, Due::No)));
         }
         let flight = round::start(&self.shared, &known.account.grant, self.law());
         match tokio::time::timeout_at(until, flight.landed()).await {

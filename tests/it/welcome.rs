@@ -219,6 +219,25 @@ async fn a_forge_that_does_not_say_proves_nothing_and_is_asked_again_at_rest() {
     }
 }
 
+#[tokio::test]
+async fn a_page_of_somebody_who_is_barred_has_the_forge_asked_behind_it_once_it_could_not_be_asked() {
+    let house = TestHouse::new().await;
+    let mut alice = house.signed_in("alice").await;
+    house.forge.suspend("alice", true).unwrap();
+    house.clock.advance(FIVE);
+    assert_eq!(alice.navigate(&house.at("/")).await.status(), 403);
+    house.forge.break_next(Endpoint::Api, Fault::html(403), usize::MAX);
+    house.clock.advance(Duration::from_secs(4));
+    assert_eq!(alice.navigate(&house.at("/")).await.status(), 403);
+    house.forge.heal();
+    house.forge.suspend("alice", false).unwrap();
+    house.clock.advance(Duration::from_secs(11));
+    // The look is behind this one.
+    assert_eq!(alice.navigate(&house.at("/")).await.status(), 403);
+    house.settle().await;
+    assert_eq!(alice.navigate(&house.at("/")).await.status(), 200);
+}
+
 /// Holds: R7, R16.
 #[tokio::test]
 async fn a_slow_look_is_waited_for_once_and_no_client_ends_it() {
