@@ -145,7 +145,7 @@ pub(super) async fn run(
         Ok(kept) => kept,
         Err(failed) => {
             // The browser is told at once; the account's other sessions live by this set.
-            save_behind(shared, terms.law, held);
+            save_behind(shared, key, terms.law);
             return Err(failed.into());
         }
     };

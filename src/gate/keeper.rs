@@ -91,6 +91,8 @@ pub(super) struct Shared {
     pub flow_sealer: Sealer,
     pub loads: Flights<SessionKey, Loaded>,
     pub renewals: Flights<AccountKey, Renewal>,
+    /// Accounts whose sets are being stored behind everybody's back.
+    pub savings: Flights<AccountKey, ()>,
     pub exchanges: Flights<[u8; 32], Result<Arc<Opened>, Failed>>,
     pub siblings: Siblings,
     pub watch: Watch,
@@ -169,6 +171,7 @@ impl ForgeKeeper {
             near: Near::new(),
             loads: Flights::default(),
             renewals: Flights::default(),
+            savings: Flights::default(),
             exchanges: Flights::default(),
             siblings: Siblings::new(),
             watch: Watch::default(),
@@ -226,7 +229,7 @@ impl ForgeKeeper {
     /// Dropping the future stops the waiting, not the work.
     pub async fn drain(&self, limit: Duration) -> bool {
         for held in self.shared.unsaved.all() {
-            renew::save_behind(&self.shared, self.law(), held);
+            renew::save_behind(&self.shared, held.account.key(), self.law());
         }
         self.shared.tasks.drain(limit).await
     }

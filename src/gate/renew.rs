@@ -106,6 +106,9 @@ fn fly(
     Some(shared.renewals.join(&shared.tasks, key, move || async move {
         let renewal = renew(&work, &account, law, refused.as_ref()).await.unwrap_or_else(|failed| {
             warn!(account = %key, error = %failed, "the session store failed during a renewal");
+            if work.unsaved.of(key).is_some() {
+                save_behind(&work, key, law);
+            }
             Renewal::NotNow
         });
         if renewal == Renewal::NotNow {
@@ -242,8 +245,9 @@ async fn suspect(
     until: Instant,
 ) -> Result<Option<Renewal>, StoreError> {
     let patience = Instant::now() + SUSPECT;
-    // Those that begin from here on are not why.
-    let latest = shared.clock.now().plus(law.lease);
+    // Those that begin from here on are not why. Here they are counted; elsewhere their announcements have an end, which
+    // a clock that was set back since puts off.
+    let (mark, latest) = (shared.under_way.mark(), shared.clock.now().plus(law.lease * 2));
     loop {
         if let Some(held) = shared.unsaved.of(account.key()) {
             // It may be an older one, so what is stored then is looked at once more.
@@ -258,7 +262,8 @@ async fn suspect(
         if !stored.spares.is_empty() {
             break;
         }
-        let busy = shared.vault.exchange_under_way(shared.clock.now(), latest).await?;
+        let busy = shared.under_way.any_before(mark)
+            || shared.vault.exchange_under_way(shared.clock.now(), latest).await?;
         let now = Instant::now();
         if !busy && now >= patience {
             break;
@@ -294,15 +299,19 @@ pub(super) fn note_kept(shared: &Shared, kept: &Kept) {
     note(shared, kept.grant.clone());
 }
 
-/// Goes on storing a set that the store has not taken, behind everybody's back.
-pub(super) fn save_behind(shared: &Arc<Shared>, law: Law, held: Held) {
+/// Goes on storing what is held of an account, until the store has it and behind everybody's back. Nobody may come to this
+/// process for that account again, and another one would take the stored refresh token, which the forge has replaced, for
+/// the end of the grant. One task an account.
+pub(super) fn save_behind(shared: &Arc<Shared>, account: AccountKey, law: Law) {
     let work = Arc::clone(shared);
-    drop(shared.tasks.spawn(async move {
-        if let Err(failed) = save(&work, law, &held, Instant::now() + law.lease).await {
-            error!(account = %held.account.key(), error = %failed, "a new token set is still not stored; it is held for the next renewal");
+    drop(shared.savings.join(&shared.tasks, account, move || async move {
+        while let Some(held) = work.unsaved.of(account) {
+            if let Err(failed) = save(&work, law, &held, Instant::now() + law.lease).await {
+                error!(account = %account, error = %failed, "a new token set is still not stored; it is held and tried again");
+            }
         }
         // Whose sessions have all been signed out meanwhile needs it no more.
-        keep::drop_unused(&work, held.account.key(), law).await;
+        keep::drop_unused(&work, account, law).await;
     }));
 }
 

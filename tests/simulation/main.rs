@@ -37,15 +37,19 @@ use std::sync::atomic::{AtomicU64, Ordering};
 const ONCE_BROKEN: [u64; 21] =
     [4, 9, 11, 17, 32, 35, 42, 46, 50, 52, 61, 90, 219, 234, 250, 278, 346, 394, 418, 534, 574];
 
-/// Stories of an ordinary run: of the smaller world that the first ones are of, and of the whole one.
-const USUAL: [std::ops::Range<u64>; 2] = [0..400, 1_100..1_700];
+/// Seeds whose stories still break a law, and why is not known or not mended (docs/decisions/0009-simulation.md, "Known and
+/// open"). An ordinary run leaves them out; whoever mends one moves it to the list above.
+const KNOWN_OPEN: [u64; 8] = [2538, 2643, 3654, 3777, 4038, 7929, 8671, 9753];
+
+/// Stories of an ordinary run.
+const USUAL: std::ops::Range<u64> = 0..10_000;
 
 fn setting(name: &str) -> Option<u64> {
     std::env::var(name).ok()?.replace('_', "").parse().ok()
 }
 
-/// Plays these stories on all cores until so many have broken a law; which did, and how many were played.
-fn play(seeds: std::ops::Range<u64>, enough: usize) -> (Vec<(u64, String)>, u64) {
+/// Plays these stories but for some, on all cores, until so many have broken a law; which did, and how many were played.
+fn play(seeds: std::ops::Range<u64>, but: &[u64], enough: usize) -> (Vec<(u64, String)>, u64) {
     let next = AtomicU64::new(seeds.start);
     let broken = Mutex::new(Vec::new());
     let threads = std::thread::available_parallelism().map_or(2, usize::from);
@@ -56,6 +60,9 @@ fn play(seeds: std::ops::Range<u64>, enough: usize) -> (Vec<(u64, String)>, u64)
                     let seed = next.fetch_add(1, Ordering::Relaxed);
                     if seed >= seeds.end {
                         break;
+                    }
+                    if but.contains(&seed) {
+                        continue;
                     }
                     if let Some(law) = driver::play(seed, false).broken {
                         broken.lock().unwrap().push((seed, law));
@@ -83,17 +90,9 @@ fn no_story_breaks_a_law() {
     for &seed in picked {
         assert!(driver::play(seed, false).broken.is_none(), "{}", driver::screenful(seed));
     }
-    let ranges = setting("HERO_SIM_SEEDS").map_or(USUAL.to_vec(), |many| std::iter::once(0..many).collect());
+    let (seeds, but) = setting("HERO_SIM_SEEDS").map_or((USUAL, &KNOWN_OPEN[..]), |many| (0..many, &[][..]));
     let enough = if setting("HERO_SIM_ALL").is_some() { usize::MAX } else { 1 };
-    let (mut broken, mut played) = (Vec::new(), 0);
-    for seeds in ranges {
-        let (more, of) = play(seeds, enough);
-        broken.extend(more);
-        played += of;
-        if broken.len() >= enough {
-            break;
-        }
-    }
+    let (broken, played) = play(seeds, but, enough);
     for (seed, law) in broken.iter().skip(1) {
         drop(writeln!(std::io::stdout(), "seed {seed}: {law}"));
     }

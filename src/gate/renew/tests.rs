@@ -95,13 +95,29 @@ async fn a_set_that_could_not_be_stored_comes_before_any_call_to_the_forge() {
     lab.store.refuses.store(usize::MAX, Ordering::SeqCst);
     assert_eq!(renewed(&lab).await, Some(Renewal::NotNow));
     assert_eq!((stored(&lab).await, near(&lab)), (number(1), None));
-    lab.store.refuses.store(0, Ordering::SeqCst);
     assert_eq!(renewed(&lab).await, None, "it rests");
+    lab.store.refuses.store(1, Ordering::SeqCst);
     lab.clock.advance(Duration::from_secs(12));
     assert_eq!(renewed(&lab).await, Some(Renewal::Settled));
     assert_eq!((stored(&lab).await, near(&lab).unwrap().as_str()), (number(2), "access-2"));
     assert_eq!(lab.forge.refresh_calls(), 1);
     assert!(lab.shared().unsaved.all().is_empty());
+}
+
+/// Holds: R4, R8.
+#[tokio::test(start_paused = true)]
+async fn a_set_that_could_not_be_stored_is_stored_as_soon_as_it_can_be_though_nobody_asks() {
+    let lab = Lab::with_grant().await;
+    lab.forge.refreshes(async { Ok(set(2)) });
+    lab.store.refuses.store(usize::MAX, Ordering::SeqCst);
+    assert_eq!(renewed(&lab).await, Some(Renewal::NotNow));
+    pass(lab.law().lease * 3).await;
+    assert_eq!(stored(&lab).await, number(1));
+    lab.store.refuses.store(0, Ordering::SeqCst);
+    pass(Duration::from_secs(3)).await;
+    assert_eq!(stored(&lab).await, number(2));
+    assert!(lab.shared().unsaved.all().is_empty());
+    assert_eq!(lab.forge.refresh_calls(), 1);
 }
 
 /// Holds: V4, R8.
