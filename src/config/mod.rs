@@ -18,7 +18,7 @@ pub mod unit;
 mod hush;
 mod raw;
 
-use std::io::Read as _;
+use std::io::{ErrorKind, Read as _};
 use std::path::Path;
 use std::time::Duration;
 
@@ -62,7 +62,7 @@ pub struct Config {
 /// A configuration file that cannot be read at all.
 #[derive(Debug, Error)]
 enum Unreadable {
-    #[error("the configuration file cannot be read: {}", .0.kind())]
+    #[error("the configuration file cannot be read: {0}")]
     Io(#[source] std::io::Error),
     #[error("the configuration file is longer than 1 MiB")]
     TooLong,
@@ -75,8 +75,23 @@ pub fn load(path: &Path) -> Checked {
     match read(path) {
         Ok(text) => check::check(&text, &Source::of(path)),
         Err(error) => {
-            let fix = "name a TOML file that this user can read".to_owned();
+            let fix = error.fix().to_owned();
             Checked { config: None, complaints: vec![Complaint::of_file(error.to_string(), fix)] }
+        }
+    }
+}
+
+impl Unreadable {
+    /// What to do. The file's name stands before a complaint wherever one is shown.
+    fn fix(&self) -> &'static str {
+        match self {
+            Self::Io(error) if error.kind() == ErrorKind::NotFound => "make the file, or correct its path",
+            Self::Io(error) if error.kind() == ErrorKind::PermissionDenied => {
+                "let the user that runs hero_proxy read the file, and pass through the folders above it"
+            }
+            Self::Io(error) if error.kind() == ErrorKind::IsADirectory => "name a file in this folder",
+            Self::Io(_) => "name a TOML file that the user that runs hero_proxy can read",
+            Self::TooLong | Self::NotText => "name a TOML file; `proxy.example.toml` is one",
         }
     }
 }

@@ -72,7 +72,7 @@ pub enum BadCredential {
 #[derive(Debug, Error)]
 pub enum BadCertificates {
     /// The system says no.
-    #[error("the file of certificates cannot be read ({})", .0.kind())]
+    #[error("the file of certificates cannot be read: {0}")]
     Unreadable(#[source] io::Error),
     /// Longer than a megabyte.
     #[error("the file is too long to be one of certificates")]
@@ -204,7 +204,7 @@ pub(super) fn about(error: &SecretFileError) -> (String, String) {
         Reason::SomebodyElses => {
             format!("make it belong to the user that runs hero_proxy: `chown USER {path}`")
         }
-        Reason::Io(error) => format!("the system says: {}", error.kind()),
+        Reason::Io(error) => format!("the system says: {error}"),
         _ => "put the secret into it, as one line of text".to_owned(),
     };
     // The base says what to type in the same breath; here that stands apart.

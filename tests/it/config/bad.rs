@@ -221,7 +221,7 @@ fn values_that_clash_are_refused() {
         ),
         &[
             ("15:10 routes[0].public: public lets everybody in", ""),
-            ("17:6 routes[0].ca: the file of certificates cannot be read", ""),
+            ("17:6 routes[0].ca: the file of certificates cannot be read: No such file or directory", ""),
             ("17:6 routes[0].ca: certificates for an upstream without TLS", ""),
             ("22:8 routes[2].path: another route has this path", ""),
             ("23:12 routes[2].upstream: not the path of a socket", ""),
@@ -482,9 +482,10 @@ fn a_bad_session_key_an_open_store_and_a_bad_ca_file_are_refused() {
         &session("store = \"redis\""),
         &[("16:9 session.store: \"redis\" is not known here", "")],
     );
-    for (file, what) in
-        [("none.pem", "the file of certificates cannot be read"), ("not.pem", "there is no certificate")]
-    {
+    for (file, what) in [
+        ("none.pem", "the file of certificates cannot be read: No such file or directory (os error 2)"),
+        ("not.pem", "there is no certificate"),
+    ] {
         expect_at(
             &desk,
             &with("[access]", &format!("ca = \"{file}\"\n[access]")),

@@ -96,12 +96,26 @@ fn programs_get_the_same_as_json() {
 
 #[test]
 fn a_file_that_cannot_be_read_ends_with_1_and_a_wrong_command_line_with_2() {
-    let done = hero_proxy(&["check", "--config", "no/such/file.toml"]);
-    assert_eq!(done.status.code(), Some(1));
-    assert!(
-        text(&done.stdout)
-            .contains("no/such/file.toml: error: the configuration file cannot be read: entity not found")
-    );
+    let folder = tempfile::tempdir().unwrap();
+    let name = |name: &str| folder.path().join(name).display().to_string();
+    let (folder, binary, long) = (name("."), name("binary"), name("long"));
+    std::fs::write(&binary, b"canary7\xff").unwrap();
+    std::fs::write(&long, "# canary7\n".repeat(200_000)).unwrap();
+    for (path, what) in [
+        (
+            "no/such/file.toml",
+            "cannot be read: No such file or directory (os error 2)\n      = make the file, or correct its path\n",
+        ),
+        (&folder, "cannot be read: Is a directory (os error 21)\n      = name a file in this folder\n"),
+        (&binary, "is not UTF-8 text\n      = name a TOML file; "),
+        (&long, "is longer than 1 MiB\n      = name a TOML file; "),
+    ] {
+        let done = hero_proxy(&["check", "--config", path]);
+        assert_eq!(done.status.code(), Some(1));
+        let said = text(&done.stdout);
+        assert!(said.starts_with(&format!("{path}: error: the configuration file {what}")), "{said}");
+        assert!(!said.contains("canary7"), "{said}");
+    }
     for arguments in [
         &["check"][..],
         &["chek"],
