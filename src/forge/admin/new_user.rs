@@ -16,8 +16,8 @@ const MAX_EMAIL: usize = 254;
 /// The longest part of an address before the `@` (RFC 5321 §4.5.3.1.1).
 const MAX_LOCAL_PART: usize = 64;
 
-/// Names that the forge keeps for itself, in small letters.
-const RESERVED: [&str; 29] = [
+/// Names that the forge keeps for itself, in small letters; the fake has a list of its own, so that a slip here shows there.
+pub(in crate::forge) const RESERVED: [&str; 29] = [
     "api",
     "metrics",
     "v2",
@@ -49,7 +49,7 @@ const RESERVED: [&str; 29] = [
     "forgejo-actions",
 ];
 /// Ends of names that the forge keeps for itself.
-const RESERVED_SUFFIXES: [&str; 5] = [".keys", ".gpg", ".rss", ".atom", ".png"];
+pub(in crate::forge) const RESERVED_SUFFIXES: [&str; 5] = [".keys", ".gpg", ".rss", ".atom", ".png"];
 
 /// A name that the forge would take for a new account.
 ///

@@ -2,6 +2,7 @@
 
 use super::settings::FakeVersion;
 
+/// Forgejo's own list, and not the client's: a fake that shared it would have the client's slips, and call them right.
 const RESERVED: [&str; 33] = [
     ".",
     "..",
@@ -80,6 +81,19 @@ pub(super) fn email_refusal(version: FakeVersion, email: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::forge::admin::new_user::{self, Username};
+
+    #[test]
+    fn the_client_refuses_the_same_names_before_it_asks() {
+        let ends = |suffixes: [&str; 5]| suffixes.map(|suffix| format!("x{suffix}"));
+        for name in RESERVED.map(str::to_owned).into_iter().chain(ends(RESERVED_SUFFIXES)) {
+            assert!(Username::parse(&name).is_err(), "the client would ask for {name}");
+        }
+        let theirs = new_user::RESERVED.map(str::to_owned).into_iter();
+        for name in theirs.chain(ends(new_user::RESERVED_SUFFIXES)) {
+            assert!(refusal(&name).is_some(), "the client refuses {name}, which may be had");
+        }
+    }
 
     #[test]
     fn names_follow_forgejos_pattern() {
