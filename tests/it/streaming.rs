@@ -1,13 +1,19 @@
 //! Bodies pass through: in order, at once, and without staying in memory.
 
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc;
+use std::time::Duration;
 
-use crate::support::bare::Bare;
+use hero_proxy::serve::settings::Limits;
+use tokio::task::spawn_blocking;
+use tokio::time::{Instant, advance};
+
+use crate::support::bare::{Bare, http, settings};
 use crate::support::echo::{Echo, Gate, Step};
-use crate::support::soon;
+use crate::support::{DEADLINE, soon};
 
-/// Enough to show what is kept: four times the allowance.
-const LENGTH: u64 = 256 * 1024 * 1024;
+/// Each way; enough to show what is kept: sixteen times the allowance.
+const LENGTH: u64 = 1024 * 1024 * 1024;
 const ALLOWANCE: u64 = 64 * 1024 * 1024;
 
 /// The process's resident memory in bytes; the backend and the clients of this test count too.
@@ -17,7 +23,7 @@ fn resident() -> u64 {
     line.trim_end_matches("kB").trim().parse::<u64>().unwrap() * 1024
 }
 
-/// Holds: P10 (scaled: 256 MiB each way).
+/// Holds: P10 (1 GiB each way at once, beside a slow reader).
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn bodies_of_any_size_pass_both_ways_at_once_in_flat_memory() {
     let echo = Echo::tcp(|seen| {
@@ -111,4 +117,61 @@ async fn a_part_of_an_upload_passes_at_once() {
     }
     client.send("0\r\n\r\n").await;
     assert_eq!(client.answer().await.status, 200);
+}
+
+/// Keeps a paused clock where it is, while sockets are waited for: it moves by hand alone. What hangs is told all the same,
+/// since after a while the clock moves by itself, and deadlines pass.
+fn hold_the_clock() -> mpsc::Sender<()> {
+    let (held, until_dropped) = mpsc::channel();
+    // The runtime does not move its clock while such work is under way.
+    spawn_blocking(move || until_dropped.recv_timeout(DEADLINE).ok());
+    held
+}
+
+/// Holds: P10 (events for hours, and an upload; no total timeout, only idle ones).
+#[tokio::test(start_paused = true)]
+async fn whatever_keeps_moving_may_take_for_hours() {
+    const PATIENCE: Duration = Duration::from_secs(10);
+    const PAUSE: Duration = Duration::from_secs(9);
+    const PARTS: u32 = 800;
+    let gates: Vec<Gate> = (0..PARTS).map(|_| Gate::closed()).collect();
+    let held = gates.clone();
+    let echo = Echo::tcp(move |seen| {
+        if seen.target() == "/up" {
+            return crate::support::echo::ok("all of it");
+        }
+        let head = "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n";
+        let event = |gate: &Gate| [Step::Wait(gate.clone()), Step::send("2\r\n\n\n\r\n")];
+        let events = held.iter().flat_map(event);
+        [Step::send(head)].into_iter().chain(events).chain([Step::send("0\r\n\r\n")]).collect()
+    })
+    .await;
+    let mut settings = settings([("/", http(&echo))]);
+    for limit in [&mut settings.connect_timeout, &mut settings.response_timeout, &mut settings.idle_timeout] {
+        *limit = PATIENCE;
+    }
+    let limits = Limits { head_timeout: PATIENCE, client_idle_timeout: PATIENCE, ..Limits::default() };
+    let bare = Bare::limited(&settings, limits).await;
+    let _held = hold_the_clock();
+    let start = Instant::now();
+
+    let mut up = bare.client().await;
+    up.send("POST /up HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n").await;
+    echo.until("the upload begins", |echo| echo.seen().len() == 1).await;
+    let mut down = bare.client().await;
+    down.send("GET /events HTTP/1.1\r\nHost: x\r\n\r\n").await;
+    let mut events = down.head().await;
+    for gate in &gates {
+        let before = echo.bytes(0).len();
+        assert!(up.send("1\r\nx\r\n").await);
+        echo.until("the part arrives", |echo| echo.bytes(0).len() > before).await;
+        gate.open();
+        assert_eq!(down.chunk(&mut events).await.as_deref(), Some(&b"\n\n"[..]));
+        advance(PAUSE).await;
+    }
+    assert_eq!(down.chunk(&mut events).await, None);
+    assert!(events.whole);
+    up.send("0\r\n\r\n").await;
+    assert_eq!(up.answer().await.text(), "all of it");
+    assert_eq!(start.elapsed(), PAUSE * PARTS, "two hours, and nobody waited for them");
 }
