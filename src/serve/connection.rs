@@ -62,9 +62,21 @@ pub(super) async fn serve<I, S>(
         Ok(()) => {}
         // It never became a request, so it has no id; hyper has answered it with a bare status.
         Err(error) if error.is_parse() => {
-            tracing::info!(peer = %peer.0, %error, "a request that is none was refused");
+            tracing::info!(peer = %peer.0, reason = reason(&error), %error, "a request that is none was refused");
         }
         // Mostly a client that went away or was too slow: nobody must act.
         Err(error) => tracing::debug!(%error, "connection ended early"),
+    }
+}
+
+/// What was wrong with bytes that never became a request, as a code that stays. hyper's own words, which stand beside it,
+/// are fixed too: neither repeats a byte of what came.
+fn reason(error: &hyper::Error) -> &'static str {
+    if error.is_parse_too_large() {
+        "head_too_large"
+    } else if error.is_parse_version_h2() {
+        "http2"
+    } else {
+        "bad_syntax"
     }
 }

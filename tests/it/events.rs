@@ -129,4 +129,6 @@ async fn a_refusal_is_told_with_its_code_under_the_id_that_the_client_got() {
     let told = logs.events("a request that is none was refused");
     assert_eq!(told.len(), 2, "{told:?}");
     assert!(told.iter().all(|line| line["peer"] == "127.0.0.1" && line["level"] == "INFO"), "{told:?}");
+    let reasons: Vec<&str> = told.iter().map(|line| line["reason"].as_str().unwrap()).collect();
+    assert_eq!(reasons, ["bad_syntax", "head_too_large"]);
 }

@@ -12,9 +12,12 @@ use http_body_util::Full;
 
 use crate::support::bare::{Bare, Plain, http, settings};
 use crate::support::echo::{Echo, Gate, Step, ok};
+use crate::support::logs::Logs;
 use crate::support::raw::RawClient;
 use crate::support::soon;
 
+/// The line of the log about what is no request.
+const REFUSED: &str = "a request that is none was refused";
 const GET: &str = "GET / HTTP/1.1\r\nHost: x\r\n\r\n";
 
 async fn limited(echo: &Echo, limits: Limits) -> Bare {
@@ -111,6 +114,60 @@ async fn what_is_no_proper_request_reaches_nobody() {
         assert!(client.is_closed().await, "{request:?}");
     }
     assert!(echo.is_untouched());
+}
+
+#[tokio::test]
+async fn what_never_becomes_a_request_gets_one_bare_answer_and_a_line_that_quotes_nothing() {
+    let echo = Echo::tcp(|_| ok("fine")).await;
+    let bare = limited(&echo, Limits { max_head_bytes: 2000, max_headers: 20, ..Limits::default() }).await;
+    let logs = Logs::listen();
+    let head = |lines: &str| format!("POST / HTTP/1.1\r\nHost: x\r\n{lines}\r\n");
+    let cases = [
+        (head("canary7 : y\r\n"), 400, "bad_syntax"),
+        (head("canary7\r\n"), 400, "bad_syntax"),
+        (head("X: \x01canary7\r\n"), 400, "bad_syntax"),
+        (head("Content-Length: canary7\r\n"), 400, "bad_syntax"),
+        (head("Transfer-Encoding: canary7\r\n"), 400, "bad_syntax"),
+        ("canary7\r\n\r\n".to_owned(), 400, "bad_syntax"),
+        ("GET /\x01canary7 HTTP/1.1\r\nHost: x\r\n\r\n".to_owned(), 400, "bad_syntax"),
+        ("GET /canary7 HTTP/3.0\r\nHost: x\r\n\r\n".to_owned(), 400, "bad_syntax"),
+        // Somebody speaks TLS.
+        ("\x16\x03\x01\x02\x00\x01\x00\x01canary7".to_owned(), 400, "bad_syntax"),
+        (head(&"canary7: y\r\n".repeat(20)), 431, "head_too_large"),
+        (head(&format!("X: canary7{}\r\n", "y".repeat(2000))), 431, "head_too_large"),
+    ];
+    for (request, status, reason) in cases {
+        for is_kept in [false, true] {
+            let what = format!("{request:?}, {is_kept}");
+            let mut client = bare.client().await;
+            if is_kept {
+                assert_eq!(client.ask(GET).await.text(), "fine");
+            }
+            let (before, told_before) = (echo.seen().len(), logs.events(REFUSED).len());
+            let answer = client.ask(&request).await;
+            assert_eq!((answer.status, answer.whole, answer.text().as_str()), (status, true, ""), "{what}");
+            assert_eq!(answer.value("content-length"), Some("0"), "{what}");
+            assert_eq!(answer.value("connection"), Some("close"), "{what}");
+            assert_eq!(answer.headers.len(), 3, "{what}: {:?}", answer.headers);
+            assert!(answer.value("date").is_some(), "{what}");
+            assert!(client.is_closed().await, "{what}");
+            assert_eq!(echo.seen().len(), before, "{what}");
+            let told = &logs.events(REFUSED)[told_before..];
+            assert_eq!(told.len(), 1, "{what}: {told:?}");
+            assert_eq!(
+                (&told[0]["reason"], &told[0]["peer"]),
+                (&reason.into(), &"127.0.0.1".into()),
+                "{what}"
+            );
+        }
+    }
+    // Who speaks HTTP/2 without asking would not understand an answer in HTTP/1.1.
+    let mut client = bare.client().await;
+    client.send("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n").await;
+    assert!(client.is_closed().await);
+    assert_eq!(logs.events(REFUSED).pop().unwrap()["reason"], "http2");
+    assert!(echo.seen().iter().all(|seen| seen.target() == "/"), "nothing but the good ones");
+    assert!(!logs.text().contains("canary7"), "{}", logs.text());
 }
 
 #[tokio::test]
