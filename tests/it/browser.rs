@@ -245,6 +245,16 @@ fn an_operator_makes_an_account_and_its_owner_is_in_the_app_a_minute_later() {
     );
 }
 
+#[test]
+fn an_operator_who_stopped_the_browser_may_press_again_after_a_while() {
+    tell(
+        "users_stopped",
+        &house(true),
+        |_| json!({}),
+        |demo| assert_eq!(demo.forge.count(Endpoint::AdminUsers), LOOKS + 1, "one account"),
+    );
+}
+
 /// Holds: A8, A10, A13, A18.
 #[test]
 fn an_operator_needs_no_script() {
