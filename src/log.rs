@@ -11,11 +11,12 @@ use std::io::{self, IsTerminal as _};
 use std::sync::OnceLock;
 use std::time::Duration;
 
-use tracing::Subscriber;
 use tracing::level_filters::LevelFilter;
-use tracing_subscriber::filter::Targets;
+use tracing::{Dispatch, Subscriber};
+use tracing_subscriber::Registry;
+use tracing_subscriber::filter::{Filtered, Targets};
 use tracing_subscriber::fmt::{self, MakeWriter};
-use tracing_subscriber::layer::{Layer, SubscriberExt as _};
+use tracing_subscriber::layer::{Layer, Layered, SubscriberExt as _};
 use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::{SubscriberInitExt as _, TryInitError};
 
@@ -40,17 +41,31 @@ const TELL: Duration = Duration::from_mins(1);
 /// Somebody has started it before.
 pub fn init(settings: &LogSettings) -> Result<(), TryInitError> {
     let (stdout, stderr) = (io::stdout().is_terminal(), io::stderr().is_terminal());
-    let access = (settings.access == AccessLog::Stdout)
-        .then(|| layer(is_json(settings.format, stdout), stdout, io::stdout).with_filter(access_filter()));
+    let access = layer(is_json(settings.format, stdout), stdout, io::stdout);
     let limit = Limit::new(settings.lines_per_minute);
     let lines = layer(is_json(settings.format, stderr), stderr, io::stderr);
-    tracing_subscriber::registry()
-        .with(Limited { inner: lines, limit: limit.clone() }.with_filter(filter(*settings)))
-        .with(access)
-        .try_init()?;
+    dispatch(*settings, Limited { inner: lines, limit: limit.clone() }, access).try_init()?;
     LIMIT.get_or_init(|| limit);
     crash::tell();
     Ok(())
+}
+
+/// A layer, whatever it writes to.
+type Lines<S> = Box<dyn Layer<S> + Send + Sync>;
+/// What stands below the access lines: all other lines, by their filter.
+type Told = Layered<Filtered<Limited<Lines<Registry>>, Targets, Registry>, Registry>;
+
+/// All lines, and access lines beside them if they have a place of their own.
+///
+/// A layer that is none is not put there: beside it no place in the code is silent for good, and each is asked about at each event. Who
+/// asks whether access lines are wanted ([`tracing::enabled`]) then leaves a "no" behind on the thread, which the next line takes for its own.
+fn dispatch(settings: LogSettings, lines: Limited<Lines<Registry>>, access: Lines<Told>) -> Dispatch {
+    let told = tracing_subscriber::registry().with(lines.with_filter(filter(settings)));
+    if settings.access == AccessLog::Stdout {
+        Dispatch::new(told.with(access.with_filter(access_filter())))
+    } else {
+        Dispatch::new(told)
+    }
 }
 
 /// Tells how many lines were left out since the last time, if any were.
@@ -99,7 +114,7 @@ fn is_json(format: Format, is_terminal: bool) -> bool {
     }
 }
 
-fn layer<S, W>(json: bool, is_terminal: bool, writer: W) -> Box<dyn Layer<S> + Send + Sync>
+fn layer<S, W>(json: bool, is_terminal: bool, writer: W) -> Lines<S>
 where
     S: Subscriber + for<'a> LookupSpan<'a>,
     W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
@@ -113,12 +128,18 @@ mod tests {
     use std::io::Write;
     use std::sync::{Arc, Mutex};
 
+    use tracing::Metadata;
+    use tracing::callsite::{Callsite, Identifier};
+    use tracing::field::FieldSet;
+    use tracing::metadata::Kind;
+    use tracing::subscriber::Interest;
+
     use super::*;
 
     #[derive(Clone, Default)]
-    struct Lines(Arc<Mutex<Vec<u8>>>);
+    struct Written(Arc<Mutex<Vec<u8>>>);
 
-    impl Write for Lines {
+    impl Write for Written {
         fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
             self.0.lock().expect("whole").write(bytes)
         }
@@ -128,13 +149,13 @@ mod tests {
     }
 
     fn told(settings: LogSettings, json: bool) -> String {
-        let lines = Lines::default();
+        let lines = Written::default();
         let writer = lines.clone();
         let limit = Limit::new(settings.lines_per_minute);
         let inner = layer(json, false, move || writer.clone());
-        let subscriber = tracing_subscriber::registry()
-            .with(Limited { inner, limit: limit.clone() }.with_filter(filter(settings)));
-        tracing::subscriber::with_default(subscriber, || {
+        let access = layer(json, false, io::sink);
+        let dispatch = dispatch(settings, Limited { inner, limit: limit.clone() }, access);
+        tracing::dispatcher::with_default(&dispatch, || {
             tracing::trace!(target: "hero_proxy::gate", "ours below");
             tracing::info!(target: "hero_proxy::gate", account = "a1", "ours");
             tracing::debug!(target: "h2::codec", "headers of somebody");
@@ -151,6 +172,40 @@ mod tests {
         });
         let bytes = lines.0.lock().expect("whole").clone();
         String::from_utf8(bytes).expect("text")
+    }
+
+    /// The place in the code that access lines come from.
+    struct Place;
+
+    static ABOUT: Metadata<'static> = Metadata::new(
+        "access",
+        ACCESS,
+        tracing::Level::INFO,
+        None,
+        None,
+        None,
+        FieldSet::new(&[], Identifier(&Place)),
+        Kind::EVENT,
+    );
+
+    impl Callsite for Place {
+        fn set_interest(&self, _: Interest) {}
+        fn metadata(&self) -> &Metadata<'_> {
+            &ABOUT
+        }
+    }
+
+    #[test]
+    fn access_lines_that_go_nowhere_are_silent_for_good_so_that_asking_for_them_costs_no_other_line() {
+        for (access, is_silent) in
+            [(AccessLog::Off, true), (AccessLog::Stderr, false), (AccessLog::Stdout, false)]
+        {
+            let settings =
+                LogSettings { level: Level::Info, format: Format::Json, access, lines_per_minute: 10 };
+            let lines = Limited { inner: layer(true, false, io::sink), limit: Limit::new(10) };
+            let dispatch = dispatch(settings, lines, layer(true, false, io::sink));
+            assert_eq!(dispatch.register_callsite(&ABOUT).is_never(), is_silent, "{access:?}");
+        }
     }
 
     #[test]

@@ -621,6 +621,10 @@ async fn an_operator_lists_and_ends_sessions_while_the_proxy_runs() {
         }
     };
     gone(&mut [&mut alice, &mut second], 1).await;
+    // Who ended it the running proxy does not know: its log has the same digits, and that there is no such session.
+    let told: serde_json::Value =
+        serde_json::from_str(&program.says("a session counts no more", 1).await).unwrap();
+    assert_eq!((&told["session"], &told["reason"]), (&digits.into(), &"unknown_session".into()));
     assert_eq!(bob.fetch(&yard.at("/")).await.status(), 200);
     let (code, said) = session("revoke", &["--user", "Alice", "--json"]).await;
     let ended: serde_json::Value = serde_json::from_str(&said).unwrap();
