@@ -255,6 +255,18 @@ async fn a_forge_that_says_nothing_is_unavailable_after_the_configured_time() {
     assert_eq!(stage.server.seen(TOKEN).len(), 1, "and no second try");
 }
 
+/// Holds: R6 (nobody listens there, and a name that no one has).
+#[tokio::test]
+async fn a_forge_that_cannot_be_reached_is_unavailable_and_proves_nothing() {
+    for url in ["http://127.0.0.1:1", "http://forge.invalid"] {
+        let mut settings = settings(url);
+        settings.timeout = Duration::from_secs(1);
+        let forge = HttpForge::new(settings, Arc::new(clock())).unwrap();
+        let error = forge.refresh(&RefreshToken::new("r-CANARY")).await.unwrap_err();
+        assert!(matches!(error, ForgeError::Unavailable(_)) && error.is_transient(), "{url}: {error}");
+    }
+}
+
 /// Holds: O11, O12, I15, I17.
 #[tokio::test]
 async fn discovery_says_what_is_wrong_and_heals_by_itself() {
@@ -581,7 +593,7 @@ mod tls {
         answer
     }
 
-    /// Holds: X6.
+    /// Holds: R6 (TLS), X6.
     #[tokio::test]
     async fn a_forge_with_a_bad_certificate_is_refused_and_one_of_our_own_ca_is_not() {
         let (ours, other) = (Ca::new(), Ca::new());
@@ -605,6 +617,7 @@ mod tls {
                 matches!(error, ForgeError::Unavailable("its certificate is not trusted")),
                 "{what}: {error}"
             );
+            assert!(error.is_transient(), "{what}: it says nothing about anybody");
         }
     }
 

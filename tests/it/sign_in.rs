@@ -11,6 +11,7 @@ use url::Url;
 use crate::support::browser::{Browser, FETCH, NAVIGATION, NEW_PASSWORD, Page};
 use crate::support::canned::Canned;
 use crate::support::house::{CLIENT_ID, Plan, TestHouse, password};
+use crate::support::logs::Logs;
 use crate::support::soon;
 
 const SCOPE: &str = "openid profile email groups read:user write:issue";
@@ -534,18 +535,24 @@ async fn a_token_endpoint_that_misbehaves_opens_no_session_and_is_asked_once() {
 #[tokio::test]
 async fn a_refused_code_is_told_apart_from_a_refused_registration() {
     let house = TestHouse::new().await;
-    for (code, status, reason) in [
-        ("unauthorized_client", 502, "sign_in_failed"),
-        ("invalid_grant", 502, "sign_in_failed"),
-        ("invalid_client", 503, "forge_misconfigured"),
+    let perhaps_the_secret = "the forge refuses a code; if all sign-ins fail so, the client secret is wrong";
+    for (code, status, reason, told) in [
+        ("unauthorized_client", 502, "sign_in_failed", perhaps_the_secret),
+        ("invalid_grant", 502, "sign_in_failed", perhaps_the_secret),
+        ("invalid_client", 503, "forge_misconfigured", "the forge refuses this proxy's registration"),
     ] {
         let mut browser = house.browser();
         let callback = house.callback(&mut browser, "/", "alice").await;
         let refusal = serde_json::json!({"error": code, "error_description": "CANARY"}).to_string();
         house.forge.break_next(Endpoint::Token, Fault::json(400, refusal), 1);
+        let logs = Logs::listen();
         let page = browser.navigate(&callback).await;
         assert_refused(&page, &house, &browser, status, reason);
         assert!(!page.text().contains("CANARY"));
+        let told = logs.events(told);
+        assert_eq!(told.len(), 1, "{code}: told to the operator\n{}", logs.text());
+        assert_eq!(told[0]["level"], "ERROR");
+        assert!(!logs.text().contains("CANARY"));
     }
 }
 

@@ -1,6 +1,8 @@
 //! The token on its way to the backend: fresh, one for all of an account's sessions, and nobody signed out for the
 //! forge's bad days.
 
+mod answers;
+
 use std::time::Duration;
 
 use hero_proxy::base::clock::Clock as _;
@@ -211,18 +213,34 @@ async fn a_renewal_that_a_sign_in_has_overtaken_uses_what_the_sign_in_brought() 
     assert_eq!(token(&seen(&house, &mut one).await).unwrap(), new);
 }
 
-/// What a renewal can meet that says nothing about the grant. The last is R5's: the operator's fault.
+/// What a renewal can meet that says nothing about the grant: no answer of a token endpoint, an error code that is not
+/// about the grant, a final one under a status that is not the token endpoint's. The last two are R5's: the operator's fault.
 fn bad_days() -> Vec<Fault> {
     vec![
         Fault::html(200),
         Fault::html(429),
+        Fault::html(400),
+        Fault::html(401),
+        Fault::html(403),
+        Fault::html(500),
         Fault::html(502),
+        Fault::html(504),
         Fault::json(503, "{}"),
         Fault::json(200, "{\"access_token\":"),
+        Fault::json(400, "{\"error\":"),
+        Fault::json(400, "{\"error\":\"invalid_request\"}"),
+        Fault::json(400, "{\"error\":\"unsupported_grant_type\"}"),
+        Fault::json(400, "{\"error\":\"invalid_scope\"}"),
+        Fault::json(400, "{\"error\":\"server_error\"}"),
+        Fault::json(400, "{\"error\":\"temporarily_unavailable\"}"),
         Fault::json(400, "{\"error\":\"temporarily_odd\"}"),
+        Fault::json(200, "{\"error\":\"invalid_grant\"}"),
+        Fault::json(429, "{\"error\":\"invalid_grant\"}"),
+        Fault::json(503, "{\"error\":\"unauthorized_client\"}"),
         Fault::Huge { bytes: 10 << 20 },
         Fault::Close,
         Fault::json(400, "{\"error\":\"invalid_client\"}"),
+        Fault::json(401, "{\"error\":\"invalid_client\"}"),
     ]
 }
 
