@@ -166,6 +166,8 @@ impl ForgeOauth for HttpForge {
     ) -> Answer<'a, Result<TokenSet, ForgeError>> {
         Box::pin(async move {
             let document = self.document().await?;
+            // Asked for first: whose the set is must be known once the forge has given it out, and outdated the one before.
+            self.keys.get(self.ask_keys(&document)).await?;
             self.token_endpoint(&document).redeem(code, verifier, redirect_uri).await
         })
     }

@@ -6,12 +6,12 @@ use tokio::time::Instant;
 use crate::base::account::Standing;
 use crate::base::clock::Timestamp;
 use crate::gate::answer::{self, Offer};
-use crate::gate::keeper::{ForgeKeeper, Ticket};
+use crate::gate::keeper::{ForgeKeeper, Loaded, Ticket};
 use crate::gate::near::Known;
 use crate::gate::pages::Action;
 use crate::gate::reason;
 use crate::gate::recheck::{self, Due};
-use crate::gate::round::{self, Round};
+use crate::gate::round;
 use crate::gate::verdict::{Answer, Reader};
 use crate::session::id::SessionKey;
 
@@ -23,39 +23,30 @@ impl ForgeKeeper {
         recheck::due(grant, at, interval, || self.shared.failing.get(&known.session.account))
     }
 
-    /// The session of a key, once the forge has been asked about its account if that is due; waits until `until` at most.
-    /// And whether that is to be done behind the request. An `Err` is "cannot know".
-    pub(super) async fn looked_at(
-        &self,
-        key: SessionKey,
-        reader: Reader,
-        until: Instant,
-    ) -> Result<Option<(Known, Due)>, ()> {
-        let Some(known) = self.known(key).await? else { return Ok(None) };
+    /// The session of a key, once the forge has been asked about its account if that is due; waits until `until` at most. An
+    /// `Err` is "cannot know".
+    pub(super) async fn looked_at(&self, key: SessionKey, reader: Reader, until: Instant) -> Loaded {
+        let Some(known) = self.still_known(key).await? else { return Ok(None) };
         let at = self.shared.clock.now();
         // Whoever has ended is not asked about.
         if known.session.has_ended(at, self.terms.settings.session.idle) {
-            return Ok(Some((known, Due::No)));
+            return Ok(Some(known));
         }
         let due = self.is_due(&known, reader, at);
-        if due == Due::Behind {
-            // Begun here: whoever turns out barred does not come to what others begin when they pass.
-            drop(round::start(&self.shared, &known.account.grant, self.law()));
+        if due == Due::No {
+            return Ok(Some(known));
         }
-        if due != Due::First {
-            return Ok(Some((known, Due::No)));
-        }
+        // Begun here even if nobody waits: whoever turns out barred does not come to what others begin when they pass.
         let flight = round::start(&self.shared, &known.account.grant, self.law());
-        match tokio::time::timeout_at(until, flight.landed()).await {
-            Ok(Some(Round::Settled)) => {}
-            Ok(_) => return Ok(Some((known, Due::No))),
-            Err(_) => {
-                round::is_late(&self.shared, &known.account.grant);
-                return Ok(Some((known, Due::No)));
-            }
+        if due == Due::Behind {
+            return Ok(Some(known));
         }
-        // What was known before the wait may be over by now: signed out, suspended, or too old to count.
-        Ok(self.known(key).await?.map(|known| (known, Due::No)))
+        if tokio::time::timeout_at(until, flight.landed()).await.is_err() {
+            round::is_late(&self.shared, &known.account.grant);
+        }
+        // What was known before the wait may be over by now: signed out, suspended, or too old to count. A forge that told
+        // nothing changes nothing about that.
+        self.still_known(key).await
     }
 
     /// The page of somebody who is barred: what is the matter, and the way out.

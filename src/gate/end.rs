@@ -6,7 +6,7 @@ use tracing::{error, info};
 use crate::base::account::{Account, AccountKey};
 use crate::gate::keep;
 use crate::gate::keeper::ForgeKeeper;
-use crate::gate::near::SignedOut;
+use crate::gate::near::{NearSession, SignedOut};
 use crate::session::id::SessionKey;
 use crate::session::store::StoreError;
 
@@ -72,6 +72,17 @@ impl ForgeKeeper {
         self.shared.near.end(key, None);
         let removed = self.shared.vault.remove_session(key).await;
         self.ended(&[key], owner, removed.map(u64::from), end).await.is_ok()
+    }
+
+    /// Ends a session whose time is up, unless that has been done.
+    pub(super) async fn end_in_time(&self, session: &NearSession) {
+        let (key, now) = (session.key, self.shared.clock.now());
+        if !self.shared.near.end(key, None) {
+            return;
+        }
+        let removed = self.shared.vault.remove_session(key).await.map(u64::from);
+        // A store that does not take it for now finds it over at the next look.
+        drop(self.ended(&[key], Some(session.owner().clone()), removed, session.way_out(now)).await);
     }
 
     /// Ends sessions of one account for somebody who is told whether that worked: either the store takes it, or nothing has
@@ -214,7 +225,26 @@ mod tests {
         assert!(lab.shared().vault.grant(&account()).await.unwrap().live().is_none());
         lab.forge.crossed.store(true, Ordering::SeqCst);
         assert!(matches!(lab.exchange(4).await, Err(Failed::Crossed)));
+        assert!(lab.keeper.drain(std::time::Duration::from_mins(1)).await);
         assert!(lab.shared().vault.grant(&account()).await.unwrap().live().is_none());
+    }
+
+    /// Holds: R11, R17.
+    #[tokio::test(start_paused = true)]
+    async fn tokens_are_not_dropped_while_another_process_exchanges_a_code() {
+        let lab = Lab::with_grant().await;
+        let (vault, now) = (&lab.shared().vault, lab.clock.now());
+        let announced = vault.exchange_lease(now.plus(lab.law().lease));
+        assert!(vault.take(&announced, now).await.unwrap());
+        vault.remove_sessions_of(account().key(), None).await.unwrap();
+        lab.keeper.drop_unused(account().key()).await;
+        assert!(
+            vault.grant(&account()).await.unwrap().live().is_some(),
+            "its session may be about to need them"
+        );
+        vault.release(announced).await.unwrap();
+        assert!(lab.keeper.drain(std::time::Duration::from_mins(1)).await);
+        assert!(vault.grant(&account()).await.unwrap().live().is_none());
     }
 
     /// Holds: R11, R12.
@@ -224,6 +254,7 @@ mod tests {
         let first = lab.exchange(1).await.unwrap().known;
         let late = lab.stored().await;
         assert!(lab.keeper.end(first.session.key, SIGNED_OUT).await);
+        assert!(lab.keeper.drain(std::time::Duration::from_mins(1)).await);
         assert!(lab.shared().near.account(account().key()).is_none(), "nor is anything kept here");
         lab.clock.advance(std::time::Duration::from_secs(1));
         lab.exchange(2).await.unwrap();

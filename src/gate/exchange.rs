@@ -2,15 +2,19 @@
 //! nobody cancels, since the forge counts from the first step on.
 
 use std::sync::Arc;
+use std::time::Duration;
 
+use tokio::time::{Instant, sleep};
 use tracing::{error, info, warn};
 
-use crate::base::account::Account;
-use crate::base::secret::AuthCode;
+use crate::base::account::{Account, Identity};
+use crate::base::secret::{AuthCode, IdToken};
 use crate::forge::error::{ForgeError, IdTokenFault};
+use crate::gate::asking::Asking;
 use crate::gate::flow::Flow;
 use crate::gate::keep::{self, NewSet, Source};
 use crate::gate::keeper::Shared;
+use crate::gate::leases::{give_back, give_back_behind};
 use crate::gate::near::{Known, NearSession};
 use crate::gate::renew::{Law, note, save_behind};
 use crate::gate::round;
@@ -19,6 +23,9 @@ use crate::gate::unsaved::Exchange;
 use crate::session::id::SessionId;
 use crate::session::record::SessionRecord;
 use crate::session::store::StoreError;
+
+/// How soon the forge is asked again whose a token set is.
+const ASK_AGAIN: Duration = Duration::from_millis(500);
 
 /// What the exchange needs of the settings.
 #[derive(Clone, Debug)]
@@ -74,19 +81,19 @@ pub(super) async fn announced(
     law: Law,
     work: impl Future<Output = Result<Opened, Failed>>,
 ) -> Result<Opened, Failed> {
-    let lease = match shared.vault.announce_exchange(shared.clock.now(), law.lease).await {
-        Ok(lease) => lease,
-        Err(failed) => {
-            error!(error = %failed, "the session store failed during a sign-in");
-            return Err(Failed::NotBegun);
-        }
-    };
+    let now = shared.clock.now();
+    let lease = shared.vault.exchange_lease(now.plus(law.lease));
+    if let Err(failed) = shared.vault.take(&lease, now).await {
+        error!(error = %failed, "the session store failed during a sign-in");
+        give_back_behind(shared, lease);
+        return Err(Failed::NotBegun);
+    }
     let done = work.await;
     // What the store has not taken may still be on its way there: then the announcement lapses by itself.
     if !matches!(done, Err(Failed::StoreDown)) {
         // Nobody waits for that.
         let work = Arc::clone(shared);
-        drop(shared.tasks.spawn(async move { work.vault.release(lease).await }));
+        drop(shared.tasks.spawn(async move { give_back(&work, lease).await }));
     }
     done
 }
@@ -102,19 +109,20 @@ pub(super) async fn run(
     code: AuthCode,
     under_way: Exchange,
 ) -> Result<Opened, Failed> {
-    let asked_at = shared.clock.now();
+    let asking = Asking::now(&*shared.clock);
     let mut set = shared
         .forge
         .redeem(code, flow.verifier, &terms.redirect_uri)
         .await
         .map_err(|failed| forge_failed(&failed))?;
+    let asked_at = asking.asked_at(&*shared.clock);
     let Some(id_token) = set.id_token.take() else {
         warn!(error = %IdTokenFault::Absent, "a sign-in failed");
         return Err(Failed::Refused);
     };
     // Whose grant this is holds even when the sign-in is then refused, and the forge has outdated that account's stored set
     // either way.
-    let identity = shared.forge.whose(&id_token).await.map_err(|failed| forge_failed(&failed))?;
+    let identity = whose(shared, &id_token, terms.law).await.map_err(|failed| forge_failed(&failed))?;
     // The issuer that the id_token was held to: asked for earlier, it could have been another.
     let issuer = match shared.forge.issuer() {
         Some(issuer) => issuer,
@@ -190,6 +198,20 @@ pub(super) async fn run(
     shared.was_here(&known.account.grant.identity.id, now);
     info!(account = %key, session = %id.key(), "signed in");
     Ok(Opened { id, known })
+}
+
+/// Whose a token set is. Whatever hinders the forge for a moment from telling its keys is no reason to lose the set.
+async fn whose(shared: &Shared, id_token: &IdToken, law: Law) -> Result<Identity, ForgeError> {
+    let patience = Instant::now() + law.wait;
+    loop {
+        match shared.forge.whose(id_token).await {
+            Err(failed) if failed.is_transient() && Instant::now() < patience => {
+                warn!(error = %failed, "the forge does not say whose a token set is; it is asked again");
+                sleep(ASK_AGAIN).await;
+            }
+            settled => return settled,
+        }
+    }
 }
 
 fn is_crossed<T>(verified: &Result<T, ForgeError>) -> bool {

@@ -21,9 +21,13 @@ use crate::wire::ForgeToken;
 /// How often a write is tried again that others outran. Each time somebody has got on; a browser that opens ten tabs again
 /// brings thirty writes of one account.
 const TRIES: usize = 32;
-/// How soon a write that the store did not take is tried again; twice as late each time, up to [`LONGEST_PAUSE`].
+/// How soon a write that the store did not take is tried again; twice as late each time, up to [`LONGEST_PAUSE`]. That is
+/// shorter than a refresh token stays a mere suspect: in another process it is refused for want of this write.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
-const LONGEST_PAUSE: Duration = Duration::from_secs(2);
+const LONGEST_PAUSE: Duration = Duration::from_millis(500);
+
+/// Longer than it takes to look which exchanges are announced: one that begins meanwhile is waited for, too.
+const MEANWHILE: Duration = Duration::from_secs(1);
 
 /// A token set as the forge has just given it out, and how it came about.
 #[derive(Debug)]
@@ -66,7 +70,11 @@ pub(super) fn holds(grant: &GrantRecord, refresh: &RefreshToken) -> bool {
 pub(super) async fn read(shared: &Shared, account: &Account) -> Result<Option<GrantRecord>, StoreError> {
     Ok(match shared.vault.grant(account).await? {
         Found::Live(grant) => Some(grant),
-        Found::Absent => None,
+        Found::Absent => {
+            // Dropped, maybe in another process: what is near of it counts no more.
+            shared.near.forget_account(account.key());
+            None
+        }
         Found::Spoilt(spoilt) => {
             error!(account = %account.key(), reason = ?spoilt.reason, "a stored grant cannot be opened; its owner signs in again");
             None
@@ -133,23 +141,47 @@ pub(super) async fn save(
 pub(super) async fn save_once(shared: &Shared, law: Law, held: &Held) -> Result<Option<Kept>, StoreError> {
     let kept = match &held.source {
         Source::Renewal { spent, spares } => {
-            let next = |stored: GrantRecord| GrantRecord {
-                access: held.access.clone(),
-                access_expires_at: held.asked_at.plus(held.life),
-                access_life: held.life,
-                refresh: held.refresh.clone().or(stored.refresh),
-                dead: false,
-                // Those that came meanwhile may be newer.
-                spares: stored.spares.into_iter().filter(|spare| !is_among(spares, spare)).collect(),
-                ..stored
-            };
-            let stored = amend(shared, law, &held.account, |stored| holds(stored, spent), next).await?;
+            let still = |stored: &GrantRecord| !has_renewed(stored, held, spent);
+            let next = |stored: GrantRecord| renewed(stored, held, spent, spares);
+            let stored = amend(shared, law, &held.account, still, next).await?;
             stored.map(|grant| Kept { grant, anew: false })
         }
         Source::SignIn(identity) => Some(save_sign_in(shared, law, held, identity).await?),
     };
     shared.unsaved.forget(held);
     Ok(kept)
+}
+
+/// Whether a renewed set has been stored already: a write that failed may have taken effect.
+fn has_renewed(stored: &GrantRecord, set: &NewSet, spent: &RefreshToken) -> bool {
+    let refresh = set.refresh.as_ref().unwrap_or(spent);
+    holds(stored, refresh) && same(stored.access.expose(), set.access.expose())
+        || is_among(&stored.spares, refresh)
+}
+
+/// What is stored, and a set that the forge gave for `spent`, beside which stood `spares`. It takes the place of the set that
+/// it was given for. Has another one taken that meanwhile, it is a spare: which one the forge gave out last nobody knows.
+fn renewed(stored: GrantRecord, set: &NewSet, spent: &RefreshToken, spares: &[RefreshToken]) -> GrantRecord {
+    let is_in_place = stored.dead || holds(&stored, spent);
+    let is_spent = |spare: &RefreshToken| is_among(spares, spare) || same(spare.expose(), spent.expose());
+    // Those that came meanwhile may be newer.
+    let left = stored.spares.into_iter().filter(|spare| !is_spent(spare)).collect();
+    if !is_in_place {
+        let spares = match &set.refresh {
+            Some(refresh) => with_spare(left, refresh.clone()),
+            None => left,
+        };
+        return GrantRecord { spares, ..stored };
+    }
+    GrantRecord {
+        access: set.access.clone(),
+        access_expires_at: set.asked_at.plus(set.life),
+        access_life: set.life,
+        refresh: set.refresh.clone().or(stored.refresh),
+        dead: false,
+        spares: left,
+        ..stored
+    }
 }
 
 /// A sign-in's set replaces whatever is stored, except a set that was asked for after it; either way the other's refresh
@@ -168,6 +200,7 @@ async fn save_sign_in(
         let anew = stored.is_none();
         let ours = GrantRecord {
             version,
+            begun: stored.as_ref().map_or(version, |stored| stored.begun),
             account: set.account.clone(),
             identity: identity.clone(),
             access: set.access.clone(),
@@ -214,12 +247,16 @@ pub(super) async fn ensure(shared: &Shared, law: Law, ours: &GrantRecord) -> Res
         let (stored, now) = (read(shared, &ours.account).await?, shared.clock.now());
         let absent = stored.is_none();
         let grant = match stored {
-            Some(stored) if knows(&stored, ours) => return Ok(stored),
+            // It has been merged into that one; whatever became of its tokens since came after.
+            Some(stored) if stored.begun == ours.begun => return Ok(stored),
             Some(stored) => {
-                let version = stored.version.saturating_add(1);
-                GrantRecord { version, ..merged(stored, ours.clone(), now) }
+                let (version, begun) = (stored.version.saturating_add(1), stored.begun);
+                GrantRecord { version, begun, ..merged(stored, ours.clone(), now) }
             }
-            None => GrantRecord { version: first_version(now), ..ours.clone() },
+            None => {
+                let version = first_version(now);
+                GrantRecord { version, begun: version, ..ours.clone() }
+            }
         };
         if write(shared, law, &grant, absent).await? == Swap::Done {
             shared.near.forget_account(grant.account.key());
@@ -229,42 +266,58 @@ pub(super) async fn ensure(shared: &Shared, law: Law, ours: &GrantRecord) -> Res
     Err(outrun())
 }
 
-/// Whether a stored grant has the refresh token of this one, or what the forge has given for it.
-fn knows(stored: &GrantRecord, ours: &GrantRecord) -> bool {
-    let has = |refresh| holds(stored, refresh) || is_among(&stored.spares, refresh);
-    ours.refresh.as_ref().is_none_or(has)
-}
-
 /// Drops what is known of an account's tokens, here and in the store, if no session of it is left that needs them. Nothing
-/// brings them back but a sign-in: a renewal under way finds nothing to write over. A sign-in under way may be this
-/// account's, with an older set than the stored one and its session still to come: it is waited for, behind. A store that
-/// cannot say keeps them until they are swept; sessions have ended all the same.
+/// brings them back but a sign-in: a renewal under way finds nothing to write over. A sign-in under way, in whatever process,
+/// may be this account's, with an older set than the stored one and its session still to come: it is waited for, behind. A
+/// store that cannot say keeps them until they are swept; sessions have ended all the same.
 pub(super) async fn drop_unused(shared: &Arc<Shared>, account: AccountKey, law: Law) {
     let (mark, until) = (shared.under_way.mark(), Instant::now() + law.lease);
-    if !shared.under_way.any_before(mark) {
-        return drop_now(shared, account, law).await;
+    let unknown = move |failed: StoreError| {
+        warn!(account = %account, error = %failed, "the tokens of an account without sessions could not be dropped; they stay sealed until they are swept");
+    };
+    let latest = match last_announced(shared, law).await {
+        Ok(latest) => latest,
+        Err(failed) => return unknown(failed),
+    };
+    match is_busy(shared, mark, latest).await {
+        Ok(false) => return drop_now(shared, account, law).await.unwrap_or_else(unknown),
+        Ok(true) => {}
+        Err(failed) => return unknown(failed),
     }
     let work = Arc::clone(shared);
     drop(shared.tasks.spawn(async move {
-        while work.under_way.any_before(mark) && Instant::now() < until {
-            sleep(POLL).await;
-        }
-        drop_now(&work, account, law).await;
+        let dropped = async {
+            while Instant::now() < until && is_busy(&work, mark, latest).await? {
+                sleep(POLL).await;
+            }
+            drop_now(&work, account, law).await
+        };
+        dropped.await.unwrap_or_else(unknown);
     }));
 }
 
-async fn drop_now(shared: &Shared, account: AccountKey, law: Law) {
+async fn drop_now(shared: &Shared, account: AccountKey, law: Law) -> Result<(), StoreError> {
     let now = shared.clock.now();
-    match shared.vault.drop_grant(account, now, now.minus(law.idle)).await {
-        Ok(true) => {
-            shared.near.forget_account(account);
-            debug!(account = %account, "nobody is signed in to this account any more: its tokens are dropped");
-        }
-        Ok(false) => {}
-        Err(failed) => {
-            warn!(account = %account, error = %failed, "the tokens of an account without sessions could not be dropped; they stay sealed until they are swept");
-        }
+    if shared.vault.drop_grant(account, now, now.minus(law.idle)).await? {
+        shared.near.forget_account(account);
+        debug!(account = %account, "nobody is signed in to this account any more: its tokens are dropped");
     }
+    Ok(())
+}
+
+/// Whether an exchange is under way that began before `mark` here, or whose announcement ends by `latest` elsewhere.
+pub(super) async fn is_busy(shared: &Shared, mark: u64, latest: Timestamp) -> Result<bool, StoreError> {
+    Ok(shared.under_way.any_before(mark)
+        || shared.vault.exchange_under_way(shared.clock.now(), latest).await?)
+}
+
+/// By when the announcements of all exchanges end that are under way now: those that begin later end after that. But for a
+/// clock that was set back: what was announced before that ends later still, and is waited for with all that end by then.
+pub(super) async fn last_announced(shared: &Shared, law: Law) -> Result<Timestamp, StoreError> {
+    let now = shared.clock.now();
+    let (usual, latest) = (now.plus(law.lease + MEANWHILE), now.plus(law.lease * 2));
+    let set_back = shared.vault.exchange_under_way(usual, latest).await?;
+    Ok(if set_back { latest } else { usual })
 }
 
 /// A sign-in's grant and the stored one: the one that was asked for last, with the refresh tokens of both. Which of them the

@@ -91,8 +91,6 @@ pub(super) struct Shared {
     pub flow_sealer: Sealer,
     pub loads: Flights<SessionKey, Loaded>,
     pub renewals: Flights<AccountKey, Renewal>,
-    /// Accounts whose sets are being stored behind everybody's back.
-    pub savings: Flights<AccountKey, ()>,
     pub exchanges: Flights<[u8; 32], Result<Arc<Opened>, Failed>>,
     pub siblings: Siblings,
     pub watch: Watch,
@@ -126,7 +124,8 @@ impl Shared {
 impl Shared {
     /// A grant as today's scope judges it, ready for requests.
     pub(super) fn judged(&self, grant: GrantRecord) -> NearAccount {
-        NearAccount::new(grant, &self.scope.read().unwrap_or_else(PoisonError::into_inner))
+        let asked = self.scope.read().unwrap_or_else(PoisonError::into_inner);
+        NearAccount::new(grant, &asked, self.clock.now())
     }
 
     /// From here on this scope is asked for: what is near was judged by another one.
@@ -171,7 +170,6 @@ impl ForgeKeeper {
             near: Near::new(),
             loads: Flights::default(),
             renewals: Flights::default(),
-            savings: Flights::default(),
             exchanges: Flights::default(),
             siblings: Siblings::new(),
             watch: Watch::default(),
@@ -423,7 +421,7 @@ impl ForgeKeeper {
         let settings = &self.terms.settings;
         // All that a request waits for together.
         let until = Instant::now() + settings.wait;
-        let (mut known, due) = match self.looked_at(key, ticket.asked.reader, until).await {
+        let mut known = match self.looked_at(key, ticket.asked.reader, until).await {
             Ok(Some(known)) => known,
             Ok(None) => return self.unknown_session(ticket).await,
             Err(()) => return refused(reason::STORE_UNAVAILABLE, Offer::default(), &ticket.asked),
@@ -435,7 +433,7 @@ impl ForgeKeeper {
                 drop(tokio::time::timeout_at(until, flight.landed()).await);
             }
             // What was known before the wait may be over by now: signed out, or too old to count.
-            known = match self.known(key).await {
+            known = match self.still_known(key).await {
                 Ok(Some(known)) => known,
                 Ok(None) => return self.unknown_session(ticket).await,
                 Err(()) => return refused(reason::STORE_UNAVAILABLE, Offer::default(), &ticket.asked),
@@ -444,7 +442,7 @@ impl ForgeKeeper {
         }
         match judgement {
             Judgement::Pass(injection, behind) => {
-                self.behind(&known, behind, due, at);
+                self.behind(&known, behind, Due::No, at);
                 if trial::is_wanted(route, &injection) {
                     let injection = Injection { forwarded: ticket.forwarded.clone(), ..injection };
                     self.on_trial(injection, &known, ticket)
@@ -520,6 +518,7 @@ impl ForgeKeeper {
             idle: settings.session.idle,
             absolute: settings.session.absolute,
             wait: settings.wait,
+            call: settings.token_call(),
             lease: settings.lease(),
         }
     }

@@ -89,6 +89,11 @@ impl Script {
         }));
     }
 
+    /// It cannot tell for a moment whose the next `id_token` is.
+    pub(super) fn loses_its_keys(&self) {
+        *self.verifying.lock().unwrap() = Some(Box::pin(async { Err(ForgeError::Unavailable("no keys")) }));
+    }
+
     pub(super) fn refresh_calls(&self) -> usize {
         self.tried.lock().unwrap().len()
     }
@@ -172,6 +177,8 @@ impl ForgeOauth for Script {
 pub(super) struct Balky {
     inner: MemoryStore,
     pub refuses: AtomicUsize,
+    /// How many of the next leases it takes without saying so.
+    pub mute: AtomicUsize,
 }
 
 macro_rules! balky {
@@ -197,6 +204,17 @@ impl SessionStore for Balky {
         self.inner.swap_grant(account, seen, next)
     }
 
+    fn lease(&self, lease: Lease, now: Timestamp) -> Answer<'_, Result<bool, StoreError>> {
+        let taken = self.inner.lease(lease, now);
+        let mute = self.mute.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1));
+        if mute.is_ok() {
+            return Box::pin(async {
+                taken.await.and(Err(StoreError::Unavailable("mute on purpose".into())))
+            });
+        }
+        taken
+    }
+
     balky! {
         insert_session(key: SessionKey, row: SessionRow) -> ();
         session(key: SessionKey, now: Timestamp) -> Option<SessionRow>;
@@ -207,7 +225,6 @@ impl SessionStore for Balky {
         sessions_after(after: Option<SessionKey>, now: Timestamp, most: usize) -> Vec<(SessionKey, SessionRow)>;
         drop_grant(account: AccountKey, now: Timestamp, seen_after: Timestamp) -> bool;
         grant(account: AccountKey) -> Option<GrantRow>;
-        lease(lease: Lease, now: Timestamp) -> bool;
         release(lease: Lease) -> ();
         exchange_under_way(now: Timestamp, latest: Timestamp) -> bool;
         claim(once: [u8; 32], now: Timestamp, until: Timestamp) -> bool;
@@ -259,7 +276,11 @@ impl Lab {
     pub(super) fn new() -> Self {
         let clock = ManualClock::at(Timestamp::from_secs(1_800_000_000));
         let (forge, entropy) = (Arc::new(Script::default()), Arc::new(OsEntropy));
-        let store = Arc::new(Balky { inner: MemoryStore::new(100), refuses: AtomicUsize::new(0) });
+        let store = Arc::new(Balky {
+            inner: MemoryStore::new(100),
+            refuses: AtomicUsize::new(0),
+            mute: AtomicUsize::new(0),
+        });
         let ports = Ports {
             forge: forge.clone(),
             store: store.clone(),
@@ -307,6 +328,7 @@ impl Lab {
             standing: Standing::Good,
             checked_at: now,
             spares: Vec::new(),
+            begun: 0,
         }
     }
 

@@ -8,10 +8,12 @@
 //! ```
 
 pub mod answer;
+mod asking;
 pub mod body;
 pub mod end;
 pub mod keeper;
 pub mod layer;
+mod leases;
 pub mod reason;
 pub mod return_path;
 pub mod settings;

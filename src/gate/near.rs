@@ -92,11 +92,12 @@ pub(super) struct NearAccount {
     pub visitor: Arc<VisitorHeaders>,
     /// None while the token is withheld.
     pub token: Option<Arc<TokenHeaders>>,
+    noted_at: Timestamp,
 }
 
 impl NearAccount {
     /// As `asked`, the scope that is asked for today, judges the grant: what is stored was judged by what was asked for then.
-    pub(super) fn new(mut grant: GrantRecord, asked: &str) -> Self {
+    pub(super) fn new(mut grant: GrantRecord, asked: &str, now: Timestamp) -> Self {
         if grant.verdict != ScopeVerdict::Unknown {
             grant.verdict = scope::verdict(asked, &grant.scope);
         }
@@ -115,7 +116,7 @@ impl NearAccount {
                 scopes: HeaderValue::from_str(&grant.scope).ok().filter(|scope| !scope.is_empty()),
             })
         });
-        Self { visitor: Arc::new(visitor), token, grant }
+        Self { visitor: Arc::new(visitor), token, noted_at: now, grant }
     }
 }
 
@@ -187,7 +188,7 @@ impl Near {
     pub(super) fn note_account(&self, key: AccountKey, account: &Arc<NearAccount>) {
         self.accounts.entry(key).and_compute_with(|known| match known {
             // Left alone, so that what is old does not stay any longer for it.
-            Some(known) if is_newer(&known.value().grant, &account.grant) => Op::Nop,
+            Some(known) if is_newer(known.value(), account) => Op::Nop,
             _ => Op::Put(Arc::clone(account)),
         });
     }
@@ -227,16 +228,25 @@ impl Near {
         self.ended.invalidate(&key);
     }
 
+    /// When a session was used last, as far as it is known here. The store may not have taken that yet.
+    pub(super) fn seen_at(&self, key: SessionKey) -> Option<Timestamp> {
+        let touched_at = self.sessions.get(&key)?.touched_at.load(Ordering::Relaxed);
+        Some(Timestamp::from_millis(touched_at))
+    }
+
     /// Forgets a session that the store does not know any more.
     pub(super) fn forget(&self, key: SessionKey) {
         self.sessions.invalidate(&key);
     }
 }
 
-/// Whether what is known is newer than what was just read. Versions tell, but for a row that was swept and has begun anew:
-/// another process may have done that, and then the token tells.
-fn is_newer(known: &GrantRecord, read: &GrantRecord) -> bool {
-    known.version > read.version && known.obtained_at() >= read.obtained_at()
+/// Whether what is known is newer than what was just read. Versions tell, and their beginnings, which are times, where
+/// tokens were dropped and have begun anew. What was noted too long ago, or in the future since the clock was set back, tells
+/// nothing.
+fn is_newer(known: &NearAccount, read: &NearAccount) -> bool {
+    let order = |grant: &GrantRecord| (grant.begun, grant.version);
+    let counts = known.noted_at <= read.noted_at && read.noted_at.since(known.noted_at) < KEPT;
+    counts && order(&known.grant) > order(&read.grant)
 }
 
 #[cfg(test)]

@@ -180,7 +180,7 @@ impl ForgeKeeper {
         let known = match ticket.session {
             None => None,
             Some(key) => match self.looked_at(key, ticket.asked.reader, until).await {
-                Ok(known) => known.map(|(known, _)| known),
+                Ok(known) => known,
                 Err(()) => return refuse(reason::STORE_UNAVAILABLE, Offer::default()),
             },
         };

@@ -43,12 +43,20 @@ impl Failing {
         before.filter(|before| before.after == after).unwrap_or_else(|| Self::again(None, after, now))
     }
 
+    /// Whether it is so fresh that the next request goes on without waiting for a look.
+    fn counts(self, now: Timestamp) -> bool {
+        now.since(self.since) < COUNTS
+    }
+
     /// Whether the forge is left alone at `now`. A clock that was set back ends a rest.
     fn rests(self, now: Timestamp) -> bool {
         let secs = RESTS.get(self.times.saturating_sub(1)).or(RESTS.last()).copied().unwrap_or_default();
         self.since <= now && now.since(self.since) < Duration::from_secs(secs)
     }
 }
+
+/// How long a look that told nothing tells something of the next one: longer than any rest.
+const COUNTS: Duration = Duration::from_mins(2);
 
 /// Whether the forge is to be asked about an account.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -81,7 +89,7 @@ pub(super) fn due(
     if grant.dead || at <= now && now.since(at) < interval {
         return Due::No;
     }
-    match failing().filter(|failing| failing.after == at) {
+    match failing().filter(|failing| failing.after == at && failing.counts(now)) {
         None => Due::First,
         Some(failing) if failing.rests(now) => Due::No,
         Some(_) => Due::Behind,
@@ -167,6 +175,9 @@ mod tests {
         check(secs(459), Some(often), Due::No);
         check(secs(460), Some(often), Due::Behind);
         check(secs(399), Some(often), Due::Behind);
+        // One of long ago, since when nobody came, tells nothing of the next.
+        check(secs(519), Some(often), Due::Behind);
+        check(secs(520), Some(often), Due::First);
         assert_eq!(Failing::late(Some(often), start, secs(500)), often, "many wait for one look");
         // A look that told something since: the row has ended.
         let other = Failing::again(None, start.minus(FIVE), secs(299));

@@ -12,9 +12,11 @@ use crate::base::clock::Timestamp;
 use crate::base::entropy::random_bytes;
 use crate::base::secret::{RefreshToken, same};
 use crate::forge::error::ForgeError;
+use crate::gate::asking::Asking;
 use crate::gate::flight::Flight;
 use crate::gate::keep::{self, Kept, NewSet, Source};
 use crate::gate::keeper::Shared;
+use crate::gate::leases::{give_back, give_back_behind};
 use crate::gate::unsaved::Held;
 use crate::session::record::{Freshness, GrantRecord};
 use crate::session::store::StoreError;
@@ -40,7 +42,9 @@ pub(super) struct Law {
     pub absolute: Duration,
     /// How long a request waits, and so how long another holder of the lease is waited for.
     pub wait: Duration,
-    /// How long a lease lasts: longer than a call to the token endpoint may take in total.
+    /// How long a call to the token endpoint may take in total.
+    pub call: Duration,
+    /// How long a lease lasts: longer than that.
     pub lease: Duration,
 }
 
@@ -106,9 +110,7 @@ fn fly(
     Some(shared.renewals.join(&shared.tasks, key, move || async move {
         let renewal = renew(&work, &account, law, refused.as_ref()).await.unwrap_or_else(|failed| {
             warn!(account = %key, error = %failed, "the session store failed during a renewal");
-            if work.unsaved.of(key).is_some() {
-                save_behind(&work, key, law);
-            }
+            save_behind(&work, key, law);
             Renewal::NotNow
         });
         if renewal == Renewal::NotNow {
@@ -139,7 +141,7 @@ pub(super) fn rests(shared: &Shared, account: AccountKey) -> bool {
 }
 
 async fn renew(
-    shared: &Shared,
+    shared: &Arc<Shared>,
     account: &Account,
     law: Law,
     refused: Option<&ForgeToken>,
@@ -151,12 +153,19 @@ async fn renew(
     }
     let mut seen: Option<GrantRecord> = None;
     loop {
-        let until = Instant::now() + law.lease;
-        if let Some(lease) = shared.vault.lease(account, shared.clock.now(), law.lease).await? {
-            let renewal = under_lease(shared, account, law, refused, until).await;
-            // A lease that cannot be given back lapses by itself.
-            drop(shared.vault.release(lease).await);
-            return renewal;
+        let (until, now) = (Instant::now() + law.lease, shared.clock.now());
+        let lease = shared.vault.renewal_lease(account, now.plus(law.lease));
+        match shared.vault.take(&lease, now).await {
+            Ok(true) => {
+                let renewal = under_lease(shared, account, law, refused, until).await;
+                give_back(shared, lease).await;
+                return renewal;
+            }
+            Ok(false) => {}
+            Err(failed) => {
+                give_back_behind(shared, lease);
+                return Err(failed);
+            }
         }
         let Some(grant) = keep::read(shared, account).await? else { return Ok(Renewal::Settled) };
         let changed = seen.as_ref().is_some_and(|seen| !same(seen.access.expose(), grant.access.expose()));
@@ -191,9 +200,10 @@ async fn under_lease(
             return Ok(Renewal::Settled);
         }
         let Some(refresh) = grant.refresh else { return Ok(Renewal::Settled) };
-        let asked_at = shared.clock.now();
+        let asking = Asking::now(&*shared.clock);
         match shared.forge.refresh(&refresh).await {
             Ok(set) => {
+                let asked_at = asking.asked_at(&*shared.clock);
                 let held = shared.unsaved.hold(NewSet {
                     account: account.clone(),
                     access: set.access,
@@ -202,8 +212,12 @@ async fn under_lease(
                     refresh: set.refresh,
                     source: Source::Renewal { spent: refresh, spares: grant.spares },
                 });
-                save(shared, law, &held, until).await?;
-                return Ok(Renewal::Settled);
+                let stored = save(shared, law, &held, until).await?;
+                // Another set may stand in its place by now, and want to be renewed in its turn. What was refused was renewed:
+                // that the new token has the same bytes, as two of one second have, is no reason to go on.
+                if stored.is_none_or(|stored| is_settled(&stored, shared, law, None)) {
+                    return Ok(Renewal::Settled);
+                }
             }
             Err(ForgeError::Spent(code)) => {
                 info!(account = %account.key(), code = %code, "the forge calls a refresh token spent");
@@ -221,18 +235,24 @@ async fn under_lease(
             }
         }
         // Another call to the forge has to fit into the lease.
-        if Instant::now() + law.lease / 3 > until {
+        if Instant::now() + law.call > until {
             return Ok(Renewal::NotNow);
         }
     }
 }
 
 /// Stores first, uses then.
-async fn save(shared: &Shared, law: Law, held: &Held, until: Instant) -> Result<(), StoreError> {
-    if let Some(kept) = keep::save(shared, law, held, until).await? {
-        note_kept(shared, &kept);
+async fn save(
+    shared: &Shared,
+    law: Law,
+    held: &Held,
+    until: Instant,
+) -> Result<Option<GrantRecord>, StoreError> {
+    let kept = keep::save(shared, law, held, until).await?;
+    if let Some(kept) = &kept {
+        note_kept(shared, kept);
     }
-    Ok(())
+    Ok(kept.map(|kept| kept.grant))
 }
 
 /// The forge calls a refresh token spent. That is the end of the grant only if nobody has a newer set in hand: a sign-in
@@ -245,9 +265,9 @@ async fn suspect(
     until: Instant,
 ) -> Result<Option<Renewal>, StoreError> {
     let patience = Instant::now() + SUSPECT;
-    // Those that begin from here on are not why. Here they are counted; elsewhere their announcements have an end, which
-    // a clock that was set back since puts off.
-    let (mark, latest) = (shared.under_way.mark(), shared.clock.now().plus(law.lease * 2));
+    // Exchanges that begin from here on are not why. Here they are counted; elsewhere their announcements end later.
+    let mark = shared.under_way.mark();
+    let latest = keep::last_announced(shared, law).await?;
     loop {
         if let Some(held) = shared.unsaved.of(account.key()) {
             // It may be an older one, so what is stored then is looked at once more.
@@ -262,8 +282,7 @@ async fn suspect(
         if !stored.spares.is_empty() {
             break;
         }
-        let busy = shared.under_way.any_before(mark)
-            || shared.vault.exchange_under_way(shared.clock.now(), latest).await?;
+        let busy = keep::is_busy(shared, mark, latest).await?;
         let now = Instant::now();
         if !busy && now >= patience {
             break;
@@ -303,9 +322,10 @@ pub(super) fn note_kept(shared: &Shared, kept: &Kept) {
 /// process for that account again, and another one would take the stored refresh token, which the forge has replaced, for
 /// the end of the grant. One task an account.
 pub(super) fn save_behind(shared: &Arc<Shared>, account: AccountKey, law: Law) {
+    let Some(mut saver) = shared.unsaved.saver(account) else { return };
     let work = Arc::clone(shared);
-    drop(shared.savings.join(&shared.tasks, account, move || async move {
-        while let Some(held) = work.unsaved.of(account) {
+    drop(shared.tasks.spawn(async move {
+        while let Some(held) = saver.next() {
             if let Err(failed) = save(&work, law, &held, Instant::now() + law.lease).await {
                 error!(account = %account, error = %failed, "a new token set is still not stored; it is held and tried again");
             }

@@ -63,7 +63,7 @@ struct Begun {
 
 async fn round(shared: &Arc<Shared>, begun: &Begun, law: Law) -> Result<Round, StoreError> {
     let patience = Instant::now() + law.wait;
-    let grant = loop {
+    let mut grant = loop {
         let Some(grant) = keep::read(shared, &begun.account).await? else { return Ok(Round::Settled) };
         // Looked at meanwhile, by another process or the flight before this one.
         if grant.dead || grant.checked_at != begun.seen_at {
@@ -79,40 +79,51 @@ async fn round(shared: &Arc<Shared>, begun: &Begun, law: Law) -> Result<Round, S
         }
         sleep(POLL).await;
     };
-    let Some((grant, standing)) = ask(shared, grant, law).await? else { return Ok(Round::NotNow) };
-    let Some(standing) = standing else {
-        // The grant is dead: that is told where it was found out.
-        note(shared, grant);
-        return Ok(Round::Settled);
-    };
-    let learnt = learn(shared, &grant, standing).await;
-    let Some(stored) =
-        keep::amend(shared, law, &begun.account, |_| true, |stored| learnt.put_on(stored)).await?
-    else {
-        return Ok(Round::Settled);
-    };
-    tell(&grant, &stored);
-    note(shared, stored);
-    Ok(if learnt.whole_at.is_some() { Round::Settled } else { Round::NotNow })
+    for last in [false, true] {
+        let Some((asked, standing)) = ask(shared, grant, law).await? else { return Ok(Round::NotNow) };
+        grant = asked;
+        let Some((standing, asked_at)) = standing else {
+            // The grant is dead: that is told where it was found out.
+            note(shared, grant);
+            return Ok(Round::Settled);
+        };
+        let Some(learnt) = learn(shared, &grant, standing, asked_at, last).await else { continue };
+        let Some(stored) =
+            keep::amend(shared, law, &begun.account, |_| true, |stored| learnt.put_on(stored)).await?
+        else {
+            return Ok(Round::Settled);
+        };
+        tell(&grant, &stored);
+        note(shared, stored);
+        return Ok(if learnt.whole_at.is_some() { Round::Settled } else { Round::NotNow });
+    }
+    Ok(Round::NotNow)
 }
 
-/// What the forge says to a live token of the account: none if it says nothing; without a standing if the grant is dead.
+/// What the forge says to a live token of the account, and when it was asked: none if it says nothing; without a standing if
+/// the grant is dead.
 async fn ask(
     shared: &Arc<Shared>,
     mut grant: GrantRecord,
     law: Law,
-) -> Result<Option<(GrantRecord, Option<Standing>)>, StoreError> {
+) -> Result<Option<(GrantRecord, Option<(Standing, Timestamp)>)>, StoreError> {
     let account = grant.account.clone();
-    if grant.freshness(shared.clock.now(), law.min_ttl) == Freshness::Expired {
-        let Some(renewed) = renew::another(shared, &grant, law).await? else { return Ok(None) };
-        grant = renewed;
+    let freshness = grant.freshness(shared.clock.now(), law.min_ttl);
+    if matches!(freshness, Freshness::Stale | Freshness::Expired) {
+        // One that is about to end may do so between two questions, and is due for the request's sake anyway.
+        match renew::another(shared, &grant, law).await? {
+            Some(renewed) => grant = renewed,
+            None if freshness == Freshness::Expired => return Ok(None),
+            None => {}
+        }
     }
     for last in [false, true] {
         if grant.dead {
             return Ok(Some((grant, None)));
         }
+        let asked_at = shared.clock.now();
         let failed = match shared.forge.standing(&grant.access).await {
-            Ok(standing) => return Ok(Some((grant, Some(standing)))),
+            Ok(standing) => return Ok(Some((grant, Some((standing, asked_at))))),
             Err(failed) => failed,
         };
         if !matches!(failed, ForgeError::Unauthorized) || last {
@@ -127,39 +138,49 @@ async fn ask(
     Ok(None)
 }
 
-/// Who an account in good standing is now.
-async fn learn(shared: &Shared, grant: &GrantRecord, standing: Standing) -> Learnt {
-    let whole_at = Some(shared.clock.now());
+/// Who an account in good standing is now. None: it seems to have been barred or ended since its standing was asked for,
+/// which is to be asked again, unless this is the `last` try.
+async fn learn(
+    shared: &Shared,
+    grant: &GrantRecord,
+    standing: Standing,
+    asked_at: Timestamp,
+    last: bool,
+) -> Option<Learnt> {
+    let whole_at = Some(asked_at);
     if standing != Standing::Good {
-        return Learnt { standing, profile: None, whole_at };
+        return Some(Learnt { standing, profile: None, whole_at });
     }
     match shared.forge.profile(&grant.access).await {
         Ok(profile) if profile.sub == *grant.account.sub.0 => {
-            Learnt { standing, profile: Some(profile), whole_at }
+            return Some(Learnt { standing, profile: Some(profile), whole_at });
         }
         Ok(_) => {
             warn!(account = %grant.account.key(), "the forge speaks of somebody else than whose token asks; what was known stays");
-            Learnt { standing, profile: None, whole_at: None }
         }
+        Err(ForgeError::Unauthorized | ForgeError::Garbled(_)) if !last => return None,
         Err(failed) => {
             warn!(account = %grant.account.key(), error = %failed, "the forge does not say who an account is now; what was known stays");
-            Learnt { standing, profile: None, whole_at: None }
         }
     }
+    Some(Learnt { standing, profile: None, whole_at: None })
 }
 
 /// What the forge says of an account that has just signed in: who that is its `id_token` has said.
 pub(super) async fn at_sign_in(shared: &Shared, grant: &GrantRecord) -> Learnt {
+    let asked_at = shared.clock.now();
     match shared.forge.standing(&grant.access).await {
         Ok(standing) => {
-            let learnt = Learnt { standing, profile: None, whole_at: Some(shared.clock.now()) };
+            let learnt = Learnt { standing, profile: None, whole_at: Some(asked_at) };
             tell(grant, &learnt.put_on(grant.clone()));
             learnt
         }
         Err(failed) => {
             warn!(account = %grant.account.key(), error = %failed, "the forge does not say whether an account may act; nobody is signed out for that");
-            // What was known goes on, and is asked for behind requests.
-            is_late(shared, grant);
+            // What was known goes on, and is asked for behind requests; but where the token has died already, before them.
+            if !matches!(failed, ForgeError::Unauthorized) {
+                is_late(shared, grant);
+            }
             Learnt { standing: grant.standing, profile: None, whole_at: None }
         }
     }

@@ -11,6 +11,7 @@ use crate::gate::keeper::{ForgeKeeper, Loaded, Shared};
 use crate::gate::near::{Known, Look, NearSession};
 use crate::gate::renew::Law;
 use crate::session::id::SessionKey;
+use crate::session::record::SessionRecord;
 use crate::session::store::StoreError;
 use crate::session::vault::Found;
 
@@ -40,6 +41,21 @@ impl ForgeKeeper {
             }
         }
     }
+
+    /// The same. If its time seems to be up the store is asked once more: another process may have seen it used since.
+    pub(super) async fn still_known(&self, key: SessionKey) -> Loaded {
+        let Some(known) = self.known(key).await? else { return Ok(None) };
+        if !known.session.has_ended(self.shared.clock.now(), self.terms.settings.session.idle) {
+            return Ok(Some(known));
+        }
+        self.shared.near.forget(key);
+        let again = self.known(key).await?;
+        if again.is_none() {
+            // Ended is ended, whoever turns the clock back.
+            self.end_in_time(&known.session).await;
+        }
+        Ok(again)
+    }
 }
 
 async fn look_up(
@@ -51,7 +67,11 @@ async fn look_up(
     let now = shared.clock.now();
     let session = match shared.vault.session(key, now).await? {
         // A session counts at the origin that it was made at, and nowhere else.
-        Found::Live(record) if record.origin == origin => NearSession::new(key, record, now),
+        Found::Live(record) if record.origin == origin => {
+            // A store that takes no writes for long signs out nobody who goes on.
+            let seen_at = shared.near.seen_at(key).map_or(record.seen_at, |seen| seen.max(record.seen_at));
+            NearSession::new(key, SessionRecord { seen_at, ..record }, now)
+        }
         gone @ (Found::Live(_) | Found::Absent) => {
             shared.near.forget(key);
             end::tell(key, if matches!(gone, Found::Absent) { end::UNKNOWN } else { end::ELSEWHERE });

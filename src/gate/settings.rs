@@ -49,10 +49,15 @@ pub struct Settings {
 }
 
 impl Settings {
-    /// The longest that one renewal may take: a lease lasts so long, and so does the drain of a process. Two calls to the
-    /// forge, discovery and the token endpoint, and some seconds for the store.
+    /// The longest that a call for tokens may take: discovery and the token endpoint.
+    pub(super) fn token_call(&self) -> Duration {
+        self.forge_timeout + token_timeout(self.forge_timeout)
+    }
+
+    /// The longest that one renewal may take: a lease lasts so long, and so does the drain of a process. A call for tokens,
+    /// and some seconds for the store.
     pub fn lease(&self) -> Duration {
-        self.forge_timeout + token_timeout(self.forge_timeout) + STORE_TIME
+        self.token_call() + STORE_TIME
     }
 }
 

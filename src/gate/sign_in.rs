@@ -189,9 +189,10 @@ async fn redeem(
     Ok(match landed {
         Ok(opened) => land(keeper, &opened, return_to, ticket).await,
         Err(Failed::Used) => stray(keeper, return_to, ticket).await,
-        // Another tab was quicker. If its session has been replaced by a third tab's since, the browser has that one now;
-        // if it is dead, the page asked for clears its cookie and begins anew.
-        Err(Failed::Crossed) if ticket.session.is_some() => answer::see_other(return_to, &ticket.asked),
+        // Another tab was quicker. If its session has been replaced by a third tab's since, the browser has that one now.
+        Err(Failed::Crossed) if ticket.session.is_some() && !has_dead_grant(keeper, ticket).await => {
+            answer::see_other(return_to, &ticket.asked)
+        }
         Err(Failed::Crossed) if restarts == 0 => begin(keeper, return_to, 1, ticket).await,
         Err(failed) => {
             let reason = match failed {
@@ -316,6 +317,15 @@ async fn notice(keeper: &ForgeKeeper, grant: &GrantRecord) -> Option<Reason> {
 async fn has_session(keeper: &ForgeKeeper, ticket: &Ticket) -> bool {
     match ticket.session {
         Some(key) => matches!(keeper.known(key).await, Ok(Some(_))),
+        None => false,
+    }
+}
+
+/// Whether the browser's session opens nothing since the forge has ended its account's grant. It may be another account's than
+/// the one that signs in now: then the page asked for would lead here again and again.
+async fn has_dead_grant(keeper: &ForgeKeeper, ticket: &Ticket) -> bool {
+    match ticket.session {
+        Some(key) => matches!(keeper.known(key).await, Ok(Some(known)) if known.account.grant.dead),
         None => false,
     }
 }

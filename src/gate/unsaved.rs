@@ -19,17 +19,25 @@ const MAX_EXCHANGES: usize = 64;
 pub(super) type Held = Arc<NewSet>;
 
 /// Sets that are not stored yet, by account and in the order of their coming. None replaces another: answers overtake each
-/// other, and only the forge knows which one it gave out last.
+/// other, and only the forge knows which one it gave out last. Clones share them.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Unsaved(Arc<Mutex<BTreeMap<AccountKey, Waiting>>>);
+
+/// What waits of one account; never nothing at all.
 #[derive(Debug, Default)]
-pub(super) struct Unsaved(Mutex<BTreeMap<AccountKey, Vec<Held>>>);
+struct Waiting {
+    sets: Vec<Held>,
+    /// Whether somebody stores them behind everybody's back.
+    has_saver: bool,
+}
 
 impl Unsaved {
     /// Holds a set.
     pub(super) fn hold(&self, set: NewSet) -> Held {
         let (key, held) = (set.account.key(), Arc::new(set));
         let mut all = self.lock();
-        if all.values().map(Vec::len).sum::<usize>() < MAX_HELD {
-            all.entry(key).or_default().push(Arc::clone(&held));
+        if all.values().map(|waiting| waiting.sets.len()).sum::<usize>() < MAX_HELD {
+            all.entry(key).or_default().sets.push(Arc::clone(&held));
         } else {
             error!(account = %key, "too many token sets wait for the store; this one is tried for a moment only");
         }
@@ -38,15 +46,23 @@ impl Unsaved {
 
     /// The first set of an account that waits to be stored.
     pub(super) fn of(&self, account: AccountKey) -> Option<Held> {
-        self.lock().get(&account)?.first().cloned()
+        self.lock().get(&account)?.sets.first().cloned()
+    }
+
+    /// Who stores what waits of an account; none if nothing does, or somebody is at it.
+    pub(super) fn saver(&self, account: AccountKey) -> Option<Saver> {
+        let mut all = self.lock();
+        let waiting = all.get_mut(&account).filter(|waiting| !waiting.has_saver)?;
+        waiting.has_saver = true;
+        Some(Saver { unsaved: self.clone(), account, ended: false })
     }
 
     /// Lets a set go that is stored, or of no use any more.
     pub(super) fn forget(&self, held: &Held) {
         let (key, mut all) = (held.account.key(), self.lock());
-        if let Some(sets) = all.get_mut(&key) {
-            sets.retain(|one| !Arc::ptr_eq(one, held));
-            if sets.is_empty() {
+        if let Some(waiting) = all.get_mut(&key) {
+            waiting.sets.retain(|one| !Arc::ptr_eq(one, held));
+            if waiting.sets.is_empty() && !waiting.has_saver {
                 all.remove(&key);
             }
         }
@@ -54,11 +70,47 @@ impl Unsaved {
 
     /// All of them.
     pub(super) fn all(&self) -> Vec<Held> {
-        self.lock().values().flatten().cloned().collect()
+        self.lock().values().flat_map(|waiting| &waiting.sets).cloned().collect()
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, BTreeMap<AccountKey, Vec<Held>>> {
+    fn lock(&self) -> std::sync::MutexGuard<'_, BTreeMap<AccountKey, Waiting>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Whoever stores what waits of an account. There is one at a time.
+#[derive(Debug)]
+pub(super) struct Saver {
+    unsaved: Unsaved,
+    account: AccountKey,
+    ended: bool,
+}
+
+impl Saver {
+    /// The next set to be stored. None: nothing waits, and what comes from here on is for another saver.
+    pub(super) fn next(&mut self) -> Option<Held> {
+        let mut all = self.unsaved.lock();
+        let next = all.get(&self.account).and_then(|waiting| waiting.sets.first().cloned());
+        if next.is_none() && !self.ended {
+            self.ended = true;
+            all.remove(&self.account);
+        }
+        next
+    }
+}
+
+impl Drop for Saver {
+    fn drop(&mut self) {
+        if self.ended {
+            return;
+        }
+        let mut all = self.unsaved.lock();
+        if let Some(waiting) = all.get_mut(&self.account) {
+            waiting.has_saver = false;
+            if waiting.sets.is_empty() {
+                all.remove(&self.account);
+            }
+        }
     }
 }
 
@@ -111,5 +163,43 @@ pub(super) struct Exchange {
 impl Drop for Exchange {
     fn drop(&mut self) {
         self.all.lock().under_way.remove(&self.number);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::gate::keep::Source;
+    use crate::gate::lab::{Lab, account, set};
+
+    fn held(unsaved: &Unsaved, lab: &Lab, number: u32) -> Held {
+        let (set, account) = (set(number), account());
+        let source = Source::SignIn(lab.grant(1, 1).identity);
+        let asked_at = crate::base::clock::Clock::now(&lab.clock);
+        let (access, life, refresh) = (set.access, set.life, set.refresh);
+        unsaved.hold(NewSet { account, access, asked_at, life, refresh, source })
+    }
+
+    /// Holds: R12.
+    #[tokio::test]
+    async fn what_is_held_has_one_saver_until_nothing_is_left() {
+        let (unsaved, lab, key) = (Unsaved::default(), Lab::new(), account().key());
+        assert!(unsaved.saver(key).is_none(), "nothing waits");
+        let first = held(&unsaved, &lab, 1);
+        let mut saver = unsaved.saver(key).unwrap();
+        assert!(unsaved.saver(key).is_none(), "one at a time");
+        assert!(Arc::ptr_eq(&saver.next().unwrap(), &first));
+        unsaved.forget(&first);
+        assert!(saver.next().is_none());
+        // What comes once it has found nothing is another one's, whatever it still does.
+        held(&unsaved, &lab, 2);
+        let other = unsaved.saver(key);
+        assert!(other.is_some());
+        drop(saver);
+        assert!(unsaved.saver(key).is_none(), "the other one is at it");
+        // One that ends for whatever reason makes room.
+        drop(other);
+        assert!(unsaved.saver(key).is_some());
+        assert_eq!(unsaved.all().len(), 1);
     }
 }

@@ -8,8 +8,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 use tokio::sync::watch::{Receiver, Sender};
+use tracing::error;
 
 use crate::base::account::Standing;
+use crate::base::crash::Caught;
 use crate::base::port::Answer;
 use crate::base::session_end::TellsEnds;
 use crate::gate::keeper::{ForgeKeeper, Shared};
@@ -120,7 +122,10 @@ async fn look_on(shared: Weak<Shared>) {
         let Some(shared) = shared.upgrade() else { return };
         let Some(present) = shared.watch.present() else { return };
         for some in present.chunks(AT_ONCE) {
-            look_at(&shared, some).await;
+            // Those who wait are told by the next look.
+            if let Err(crash) = Caught::new(look_at(&shared, some)).await {
+                error!(place = %crash, "a panic ended a look at sessions");
+            }
         }
     }
 }

@@ -46,6 +46,7 @@ pub async fn all(make: impl AsyncFn() -> Arc<dyn SessionStore>) {
     of_many_who_claim_at_once_one_wins(make().await).await;
     a_claim_from_before_the_clock_was_set_back_holds_nobody_up(&*make().await).await;
     a_sweep_takes_what_expired_and_nothing_else(&*make().await).await;
+    what_is_written_while_the_clock_is_behind_keeps_its_end(&*make().await).await;
     a_sweep_is_bounded(&*make().await).await;
     a_store_at_rest_answers_a_ping(&*make().await).await;
 }
@@ -430,6 +431,16 @@ pub async fn a_sweep_takes_what_expired_and_nothing_else(store: &dyn SessionStor
     assert!(!store.claim([2; 32], now, now.plus(HOUR)).await.expect(ANSWERS));
     // Who read the old grant before it was swept cannot write over nothing.
     assert_eq!(store.swap_grant(account(1), Some(1), grant(2, b"late")).await.expect(ANSWERS), Swap::Stale);
+}
+
+/// A clock that is behind for a while gives whatever is written then an end that has come as soon as it is right again.
+pub async fn what_is_written_while_the_clock_is_behind_keeps_its_end(store: &dyn SessionStore) {
+    store.swap_grant(account(1), None, grant(1, b"first")).await.expect(ANSWERS);
+    let behind = GrantRow { expires_at: START, ..grant(2, b"second") };
+    assert_eq!(store.swap_grant(account(1), Some(1), behind).await.expect(ANSWERS), Swap::Done);
+    assert_eq!(store.sweep(START).await.expect(ANSWERS), 0);
+    let kept = store.grant(account(1)).await.expect(ANSWERS);
+    assert_eq!(kept, Some(grant(2, b"second")));
 }
 
 /// A sweep after a long pause does not stop everybody else.

@@ -48,6 +48,9 @@ struct SessionText<'a> {
 struct GrantText<'a> {
     v: u32,
     version: u64,
+    // Rows of before this was written tell no beginning.
+    #[serde(default)]
+    begun: u64,
     account: Cow<'a, Account>,
     identity: Cow<'a, Identity>,
     #[serde(borrow)]
@@ -117,6 +120,7 @@ pub(super) fn write_grant(record: &GrantRecord) -> Zeroizing<Vec<u8>> {
     write(&GrantText {
         v: VERSION,
         version: record.version,
+        begun: record.begun,
         account: Cow::Borrowed(&record.account),
         identity: Cow::Borrowed(&record.identity),
         access: Cow::Borrowed(record.access.expose()),
@@ -147,6 +151,7 @@ pub(super) fn read_grant(bytes: &[u8]) -> Result<GrantRecord, Unreadable> {
     let text: GrantText<'_> = read(bytes)?;
     Ok(GrantRecord {
         version: text.version,
+        begun: text.begun,
         account: text.account.into_owned(),
         identity: text.identity.into_owned(),
         access: ForgeToken::new(text.access).map_err(|_| Unreadable::Garbled)?,

@@ -194,11 +194,12 @@ impl SessionStore for MemoryStore {
         next: GrantRow,
     ) -> Answer<'_, Result<Swap, StoreError>> {
         let mut rows = self.rows();
-        let stored = rows.grants.get(account).map(|row| row.version);
-        if stored != seen || seen.is_some_and(|version| next.version <= version) {
+        let stored = rows.grants.get(account);
+        if stored.map(|row| row.version) != seen || seen.is_some_and(|version| next.version <= version) {
             return done(Swap::Stale);
         }
-        rows.grants.put(account, next.expires_at, next);
+        let expires_at = stored.map_or(next.expires_at, |row| row.expires_at.max(next.expires_at));
+        rows.grants.put(account, expires_at, GrantRow { expires_at, ..next });
         done(Swap::Done)
     }
 

@@ -49,6 +49,8 @@ pub enum ScopeVerdict {
 pub struct GrantRecord {
     /// Rises with every write.
     pub version: u64,
+    /// The version that it began with. Tokens that were dropped, and others put in their place, begin anew.
+    pub begun: u64,
     /// Whose it is.
     pub account: Account,
     /// Who that is, as the forge said last.

@@ -138,7 +138,8 @@ pub trait SessionStore: Debug + Send + Sync + 'static {
 
     /// Reads an account's grant, whatever its age.
     fn grant(&self, account: AccountKey) -> Answer<'_, Result<Option<GrantRow>, StoreError>>;
-    /// Writes a grant if the stored version is still `seen` (`None`: there is none) and the next one is higher.
+    /// Writes a grant if the stored version is still `seen` (`None`: there is none) and the next one is higher. The end of
+    /// its keeping is never brought forward.
     fn swap_grant(
         &self,
         account: AccountKey,

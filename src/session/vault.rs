@@ -7,7 +7,6 @@
 //! 3. A store that cannot answer is an error, never "absent".
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use crate::base::account::{Account, AccountKey};
 use crate::base::clock::Timestamp;
@@ -217,24 +216,19 @@ impl Vault {
         self.store.drop_grant(account, now, seen_after).await
     }
 
-    /// Takes the right to refresh an account's grant for `span`. None: somebody else has it.
-    pub async fn lease(
-        &self,
-        account: &Account,
-        now: Timestamp,
-        span: Duration,
-    ) -> Result<Option<Lease>, StoreError> {
-        let lease =
-            Lease { account: account.key(), holder: random_bytes(&*self.entropy), until: now.plus(span) };
-        let taken = self.store.lease(lease.clone(), now).await?;
-        Ok(taken.then_some(lease))
+    /// A lease of the right to refresh an account's grant, until `until`; nobody has it yet.
+    pub fn renewal_lease(&self, account: &Account, until: Timestamp) -> Lease {
+        Lease { account: account.key(), holder: random_bytes(&*self.entropy), until }
     }
 
-    /// Announces that a code is about to be exchanged, for `span`.
-    pub async fn announce_exchange(&self, now: Timestamp, span: Duration) -> Result<Lease, StoreError> {
-        let lease = Lease::of_exchange(random_bytes(&*self.entropy), now.plus(span));
-        self.store.lease(lease.clone(), now).await?;
-        Ok(lease)
+    /// A lease that announces that a code is about to be exchanged; nobody knows of it yet.
+    pub fn exchange_lease(&self, until: Timestamp) -> Lease {
+        Lease::of_exchange(random_bytes(&*self.entropy), until)
+    }
+
+    /// Takes a lease. False: somebody else has it. After an error it may be taken all the same, and is to be given back.
+    pub async fn take(&self, lease: &Lease, now: Timestamp) -> Result<bool, StoreError> {
+        self.store.lease(lease.clone(), now).await
     }
 
     /// Whether an exchange is under way, in whatever process, whose announcement ends after `now` and not after `latest`.

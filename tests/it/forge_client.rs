@@ -38,6 +38,7 @@ impl Stage {
         let server = Canned::start().await;
         let (url, clock) = (server.url(), clock());
         server.set(DISCOVERY, discovery(&url, &url));
+        server.set(KEYS, Signer::new("first").keys());
         let forge = Arc::new(HttpForge::new(settings(&url), Arc::new(clock.clone())).unwrap());
         Self { server, forge, clock }
     }
@@ -175,7 +176,8 @@ async fn an_odd_answer_of_the_token_endpoint_proves_nothing_and_is_asked_for_onc
         Reply::new("400 Bad Request", "application/json", refusal("server_error")),
         Reply::new("400 Bad Request", "application/json", "{\"error\":7,\"x\":\"CANARY\"}"),
     ];
-    stage.forge.discover().await.unwrap();
+    // The document and the keys are there.
+    assert!(stage.redeem().await.is_err());
     for (at, reply) in replies.into_iter().enumerate() {
         stage.server.set(TOKEN, reply);
         // By a code as by a refresh token.
@@ -452,6 +454,19 @@ async fn a_rotated_key_is_fetched_once_and_further_unknown_keys_wait_a_minute() 
     assert!(verify(&foreign).await.unwrap_err().is_transient(), "nobody can tell now");
     assert!(verify(&new).await.is_ok(), "what is known stays known");
     assert_eq!(fetched(), 4);
+}
+
+/// Holds: R17.
+#[tokio::test]
+async fn no_code_is_used_up_before_the_keys_are_there_that_tell_whose_it_was() {
+    let stage = Stage::new().await;
+    stage.server.set(KEYS, Reply::html("503 Service Unavailable"));
+    assert!(stage.redeem().await.unwrap_err().is_transient());
+    assert!(stage.server.seen(TOKEN).is_empty());
+    stage.server.set(KEYS, Signer::new("k").keys());
+    stage.server.set(TOKEN, Reply::json(r#"{"access_token":"a-1","token_type":"Bearer","expires_in":3600}"#));
+    stage.clock.advance(Duration::from_secs(15));
+    assert!(stage.redeem().await.is_ok());
 }
 
 /// Holds: I22, O6.

@@ -86,6 +86,7 @@ impl Stage {
         let scope = "openid profile email groups read:user write:issue";
         let known = json!({"active": true, "scope": scope, "aud": [CLIENT_ID]});
         house.forge.break_next(Endpoint::Introspect, Fault::json(200, known.to_string()), usize::MAX);
+        house.forge.break_next(Endpoint::Api, Fault::json(200, r#"{"version":"15.0.3"}"#), usize::MAX);
         let stage = Self { house, attempts: 0 };
         stage.publish(keys);
         stage

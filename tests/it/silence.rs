@@ -578,6 +578,7 @@ async fn nothing_prints_a_secret_for_debugging() {
     let account = Account { issuer: "i".into(), client_id: "c".into(), sub: UserId("1".into()) };
     let grant = GrantRecord {
         version: 1,
+        begun: 1,
         account: account.clone(),
         identity: Identity {
             id: UserId("1".into()),

@@ -8,9 +8,11 @@ use super::*;
 use crate::base::account::Standing;
 use crate::base::clock::Clock as _;
 use crate::forge::api::Introspection;
-use crate::gate::lab::{Lab, SCOPE, account, set, spent};
+use crate::gate::lab::{Lab, SCOPE, account, set, settings, spent};
 use crate::gate::scope;
+use crate::gate::settings::{SessionSettings, Settings};
 use crate::session::record::ScopeVerdict;
+use crate::session::store::Lease;
 use crate::wire::ForgeToken;
 
 /// Lets paused time run on: nobody really waits.
@@ -180,31 +182,69 @@ async fn no_grant_is_dead_while_an_exchange_may_be_about_to_store_its_successor(
     assert_eq!(near(&lab).unwrap(), "access-2");
 }
 
+/// An exchange that begins now in another process.
+async fn announce(lab: &Lab) -> Lease {
+    let lease = lab.shared().vault.exchange_lease(lab.clock.now().plus(lab.law().lease));
+    assert!(lab.shared().vault.take(&lease, lab.clock.now()).await.unwrap());
+    lease
+}
+
 /// Holds: R4, R13.
 #[tokio::test(start_paused = true)]
 async fn no_grant_is_dead_while_another_process_exchanges_a_code_however_slow_the_forge_is() {
     let lab = Arc::new(Lab::with_grant().await);
-    let (vault, span) = (&lab.shared().vault, lab.law().lease);
-    let announced = vault.announce_exchange(lab.clock.now(), span).await.unwrap();
+    let announced = announce(&lab).await;
     let flight = start(lab.shared(), &account(), lab.law()).unwrap();
     pass(Duration::from_secs(20)).await;
     assert_eq!(stored(&lab).await, number(1), "a suspect, not dead");
-    // Whoever begins now is not why: a busy sign-in page keeps nobody in suspense.
-    lab.clock.advance(Duration::from_millis(1));
-    vault.announce_exchange(lab.clock.now(), span).await.unwrap();
     lab.write(lab.grant(2, 2)).await;
-    vault.release(announced).await.unwrap();
+    lab.shared().vault.release(announced).await.unwrap();
     assert_eq!(flight.landed().await, Some(Renewal::Settled));
     assert_eq!((stored(&lab).await, near(&lab).unwrap().as_str()), (number(2), "access-2"));
 
     // It died over it, so that nobody ever gives it back: nothing is known until it lapses, and nobody is signed out.
     lab.clock.advance(Duration::from_hours(1));
-    vault.announce_exchange(lab.clock.now(), span).await.unwrap();
+    announce(&lab).await;
     assert_eq!(renewed(&lab).await, Some(Renewal::NotNow));
     assert_eq!(stored(&lab).await, number(2));
-    lab.clock.advance(span);
+    lab.clock.advance(lab.law().lease);
     assert_eq!(renewed(&lab).await, Some(Renewal::Settled));
     assert!(lab.stored().await.dead);
+}
+
+/// Holds: R4, R16.
+#[tokio::test(start_paused = true)]
+async fn a_sign_in_page_that_is_always_busy_keeps_no_dead_grant_in_suspense() {
+    for set_back in [false, true] {
+        let lab = Arc::new(Lab::with_grant().await);
+        let mut before = announce(&lab).await;
+        if set_back {
+            lab.clock.set(lab.clock.now().minus(Duration::from_secs(30)));
+        }
+        let flight = start(lab.shared(), &account(), lab.law()).unwrap();
+        for _ in 0..20 {
+            pass(POLL).await;
+            lab.clock.advance(Duration::from_millis(1_500));
+            let after = announce(&lab).await;
+            lab.shared().vault.release(std::mem::replace(&mut before, after)).await.unwrap();
+        }
+        let settled = if set_back { Renewal::NotNow } else { Renewal::Settled };
+        assert_eq!(flight.landed().await, Some(settled));
+        assert_eq!(lab.stored().await.dead, !set_back);
+    }
+}
+
+/// Holds: R4, R13.
+#[tokio::test(start_paused = true)]
+async fn a_lease_that_the_store_took_without_saying_so_is_given_back() {
+    let lab = Lab::with_grant().await;
+    lab.store.mute.store(1, Ordering::SeqCst);
+    assert_eq!(renewed(&lab).await, Some(Renewal::NotNow));
+    pass(Duration::from_secs(1)).await;
+    lab.clock.advance(TRY_AGAIN * 2);
+    lab.forge.refreshes(async { Ok(set(2)) });
+    assert_eq!(renewed(&lab).await, Some(Renewal::Settled));
+    assert_eq!(stored(&lab).await, number(2));
 }
 
 /// Holds: R4.
@@ -231,7 +271,8 @@ async fn a_spent_token_is_dead_only_after_another_process_had_time_to_store_its_
 async fn a_lease_held_elsewhere_is_waited_for_and_nobody_rests_for_it() {
     let lab = Lab::with_grant().await;
     let (vault, law) = (&lab.shared().vault, lab.law());
-    let held = vault.lease(&account(), lab.clock.now(), law.lease).await.unwrap().unwrap();
+    let held = vault.renewal_lease(&account(), lab.clock.now().plus(law.lease));
+    assert!(vault.take(&held, lab.clock.now()).await.unwrap());
     let began = Instant::now();
     assert_eq!(renewed(&lab).await, Some(Renewal::Elsewhere));
     assert!(began.elapsed() >= lab.law().wait && began.elapsed() < lab.law().wait * 2);
@@ -348,9 +389,16 @@ async fn a_grant_that_begins_anew_counts_although_its_version_is_lower() {
     // Another process may be the one that has begun anew: its token is younger.
     let elsewhere = Lab::new();
     note(elsewhere.shared(), elsewhere.grant(9, 9));
-    elsewhere.clock.advance(Duration::from_secs(1));
-    note(elsewhere.shared(), elsewhere.grant(1, 1));
+    let anew = |number| GrantRecord { begun: elsewhere.clock.now().millis(), ..elsewhere.grant(1, number) };
+    note(elsewhere.shared(), anew(1));
     assert_eq!(near(&elsewhere).unwrap(), "access-1");
+    // The clock was set back since: what began in the future is not believed.
+    elsewhere.clock.set(elsewhere.clock.now().minus(Duration::from_mins(10)));
+    note(elsewhere.shared(), anew(2));
+    assert_eq!(near(&elsewhere).unwrap(), "access-2");
+    elsewhere.clock.advance(Duration::from_mins(10));
+    note(elsewhere.shared(), anew(3));
+    assert_eq!(near(&elsewhere).unwrap(), "access-3");
     // Else a higher version wins.
     note(lab.shared(), lab.grant(1, 1));
     assert_eq!(near(&lab).unwrap(), "access-9");
@@ -367,6 +415,70 @@ async fn the_life_of_a_token_is_counted_from_the_question_for_nobody_knows_how_l
     });
     assert_eq!(renewed(&lab).await, Some(Renewal::Settled));
     assert_eq!(lab.stored().await.access_expires_at, asked_at.plus(Duration::from_hours(1)));
+}
+
+/// Holds: R1, R14.
+#[tokio::test(start_paused = true)]
+async fn a_clock_that_is_set_back_while_the_forge_is_asked_makes_no_token_live_longer() {
+    let lab = Arc::new(Lab::with_grant().await);
+    let (real, clock) = (lab.clock.now(), lab.clock.clone());
+    lab.clock.advance(Duration::from_mins(5));
+    lab.forge.refreshes(async move {
+        clock.set(real);
+        Ok(set(2))
+    });
+    assert_eq!(renewed(&lab).await, Some(Renewal::Settled));
+    assert_eq!(lab.stored().await.access_expires_at, real.plus(Duration::from_hours(1)));
+}
+
+/// Holds: R17.
+#[tokio::test(start_paused = true)]
+async fn a_set_is_not_lost_because_nobody_can_say_for_a_moment_whose_it_is() {
+    let lab = Lab::with_grant().await;
+    lab.forge.loses_its_keys();
+    assert!(lab.exchange(2).await.is_ok());
+    assert_eq!(stored(&lab).await, number(2));
+}
+
+/// Holds: S12.
+#[tokio::test(start_paused = true)]
+async fn a_session_that_goes_on_does_not_end_because_the_store_takes_no_note_of_it() {
+    let lab = Lab::new();
+    let session = SessionSettings { idle: Duration::from_hours(1), ..settings().session };
+    let keeper = lab.keeper.with(Settings { session, ..settings() }).unwrap();
+    let known = lab.exchange(1).await.unwrap().known;
+    for _ in 0..3 {
+        lab.clock.advance(Duration::from_mins(50));
+        let looked_up = keeper.load(known.session.key).landed().await.unwrap().unwrap();
+        // Used, and the store was not told.
+        let session = looked_up.expect("still signed in").session;
+        assert!(session.is_due_for_touch(lab.clock.now(), Duration::from_mins(1)));
+    }
+    lab.clock.advance(Duration::from_hours(1));
+    assert!(keeper.load(known.session.key).landed().await.unwrap().unwrap().is_none(), "unused");
+}
+
+/// Holds: R3, R4, R11.
+#[tokio::test(start_paused = true)]
+async fn a_renewed_set_is_kept_although_another_one_has_taken_the_place_of_what_it_was_given_for() {
+    for dead in [false, true] {
+        let lab = Arc::new(Lab::with_grant().await);
+        let other = Arc::clone(&lab);
+        lab.forge.refreshes(async move {
+            let stored = other.stored().await;
+            let fresh = GrantRecord { begun: stored.begun, dead, ..other.grant(stored.version + 1, 3) };
+            other.write(fresh).await;
+            Ok(set(2))
+        });
+        assert_eq!(renewed(&lab).await, Some(Renewal::Settled));
+        let stored = lab.stored().await;
+        let spares: Vec<_> = stored.spares.iter().map(RefreshToken::expose).collect();
+        if dead {
+            assert_eq!((stored.access.expose(), stored.dead, spares.len()), ("access-2", false, 0));
+        } else {
+            assert_eq!((stored.access.expose(), spares), ("access-3", vec!["refresh-2"]));
+        }
+    }
 }
 
 /// Holds: R3, R4.

@@ -67,6 +67,32 @@ async fn a_token_that_is_dead_before_its_time_is_renewed_once_and_a_refusal_of_t
     assert_eq!((lab.forge.refresh_calls(), calls(&lab).len(), lab.stored().await.dead), (1, 2, false));
 }
 
+/// Holds: R16.
+#[tokio::test(start_paused = true)]
+async fn an_account_that_is_barred_or_ended_between_the_two_questions_is_asked_about_again() {
+    let lab = due().await;
+    lab.forge.stands(async { Ok(Standing::Good) });
+    lab.forge.is(async { Err(ForgeError::Garbled("HTML")) });
+    lab.forge.stands(async { Ok(Standing::Suspended) });
+    assert_eq!(looked(&lab).await, Some(Round::Settled));
+    assert_eq!(lab.stored().await.standing, Standing::Suspended);
+
+    let lab = due().await;
+    lab.forge.stands(async { Ok(Standing::Good) });
+    lab.forge.is(async { Err(ForgeError::Unauthorized) });
+    lab.forge.stands(async { Err(ForgeError::Unauthorized) });
+    assert_eq!(looked(&lab).await, Some(Round::Settled), "the forge refuses the renewal");
+    assert!(lab.stored().await.dead);
+
+    // A forge that goes on so is odd, and proves nothing.
+    let lab = due().await;
+    for _ in 0..2 {
+        lab.forge.is(async { Err(ForgeError::Garbled("HTML")) });
+    }
+    assert_eq!(looked(&lab).await, Some(Round::NotNow));
+    assert_eq!((calls(&lab).len(), lab.stored().await.standing), (2, Standing::Good));
+}
+
 /// Holds: R8, R16.
 #[tokio::test(start_paused = true)]
 async fn a_look_that_fails_after_a_good_renewal_takes_nothing_of_it_away() {

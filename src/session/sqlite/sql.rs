@@ -125,7 +125,7 @@ pub(super) fn swap_grant(
             .execute(params![account.0, version, end, next.sealed])?,
         Some(seen) => db
             .prepare_cached(
-                "UPDATE grants SET version = ?2, expires_at = ?3, sealed = ?4
+                "UPDATE grants SET version = ?2, expires_at = max(expires_at, ?3), sealed = ?4
                  WHERE account = ?1 AND version = ?5 AND ?2 > ?5",
             )?
             .execute(params![account.0, version, end, next.sealed, number(seen)])?,

@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use serde_json::{Value, json};
 
 use super::*;
@@ -54,6 +56,7 @@ fn grant(sub: &str, version: u64) -> GrantRecord {
         standing: Standing::Good,
         checked_at: Timestamp::default(),
         spares: Vec::new(),
+        begun: 0,
     }
 }
 
@@ -272,11 +275,13 @@ async fn a_rotated_key_signs_nobody_out_until_it_is_taken_away() {
 #[tokio::test]
 async fn leases_and_claims_are_one_persons_at_a_time() {
     let House { vault, .. } = house();
-    let first = vault.lease(&account("7"), START, HOUR).await.unwrap().unwrap();
-    assert!(vault.lease(&account("7"), START, HOUR).await.unwrap().is_none());
-    vault.release(first.clone()).await.unwrap();
-    let second = vault.lease(&account("7"), START, HOUR).await.unwrap().unwrap();
+    let lease = || vault.renewal_lease(&account("7"), START.plus(HOUR));
+    let (first, second) = (lease(), lease());
     assert_ne!(first.holder, second.holder);
+    assert!(vault.take(&first, START).await.unwrap());
+    assert!(!vault.take(&second, START).await.unwrap());
+    vault.release(first).await.unwrap();
+    assert!(vault.take(&second, START).await.unwrap());
     let state = State::new("canary-state");
     assert!(vault.claim(&state, START, START.plus(HOUR)).await.unwrap());
     assert!(!vault.claim(&state, START, START.plus(HOUR)).await.unwrap());
