@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use hero_proxy::base::account::Standing;
 use hero_proxy::gate::settings::WithoutToken;
+use hero_proxy::session::id::SessionKey;
 use tokio::task::JoinHandle;
 
 use crate::browser::{Browser, End, Errand, Manners, Tab, run};
@@ -340,12 +341,17 @@ impl Driver {
                 self.town.world.lock().broken(format_args!("a request never comes to an end"));
             }
         }
+        // Some may have died of a blow that was dealt before.
+        self.revive(true);
         pass(Duration::from_secs(70)).await;
+        while self.town.world.lock().is_held_up() {
+            pass(Duration::from_secs(10)).await;
+        }
         self.note_time();
         // What was lost is found out by the next renewal, and costs its account's browsers one sign-in. A token that is withheld
         // is not renewed: there the next look whether its owner is welcome finds out.
         let life = Duration::from_secs(u64::try_from(self.town.world.lock().forge.life).unwrap());
-        for most in [3, 3, 0, 0] {
+        for most in [3, 3, 3, 0, 0] {
             for tab in self.tabs.clone() {
                 for process in 0..2 {
                     self.arrives(&tab, Some(process), most).await;
@@ -372,7 +378,7 @@ impl Driver {
             return;
         }
         let manners = Manners { to, ..Manners::PATIENT };
-        let before = self.is_up(tab);
+        let (before, session) = (self.is_up(tab), self.session_of(tab));
         let mut end = run(Arc::clone(&self.town), Arc::clone(tab), Errand::Visit, manners).await;
         // A page in between: signed out on purpose, refused by the user, or a notice about an old consent.
         for _ in 0..4 {
@@ -385,7 +391,8 @@ impl Driver {
                 }
             }
         }
-        let up = before || self.is_up(tab);
+        // The session it came with may have been up just then, and have another one in its place.
+        let up = before || self.is_up(tab) || session.is_some_and(|key| self.is_over(key));
         let (number, state) = (tab.lock().unwrap().number, &mut *self.town.world.lock());
         match end {
             End::Served(rounds) if rounds <= most || up => {}
@@ -397,13 +404,21 @@ impl Driver {
 
     /// Whether a browser has no session whose time is not up.
     fn is_up(&self, tab: &Tab) -> bool {
-        let session = tab.lock().unwrap().jar.get("__Host-hero_session").cloned();
+        self.session_of(tab).is_none_or(|key| self.is_over(key))
+    }
+
+    /// The session that a browser has, and has not asked to end.
+    fn session_of(&self, tab: &Tab) -> Option<SessionKey> {
+        let session = tab.lock().unwrap().jar.get("__Host-hero_session").cloned()?;
+        let state = &*self.town.world.lock();
+        state.truth.sessions.get(&session).filter(|known| known.wished == 0).map(|known| known.key)
+    }
+
+    fn is_over(&self, key: SessionKey) -> bool {
         let state = &mut *self.town.world.lock();
         state.truth.latest = state.truth.latest.max(state.time.machine());
         let idle = state.truth.house.unwrap().idle;
-        let known = session.as_ref().and_then(|session| state.truth.sessions.get(session));
-        let key = known.filter(|known| known.wished == 0).map(|known| known.key);
-        key.is_none_or(|key| state.truth.time_is_up(key, idle))
+        state.truth.time_is_up(key, idle)
     }
 
     /// Calls to the forge stay within what tokens, faults and sign-ins explain.

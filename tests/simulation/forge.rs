@@ -66,6 +66,8 @@ pub struct Issue {
     pub fate: Fate,
     /// Whether a store has it, or had it.
     pub stored: bool,
+    /// Whether its account had nobody left who needs it before it was stored.
+    pub is_unwanted: bool,
 }
 
 /// A token response.
@@ -203,7 +205,16 @@ impl Forge {
         let login = &self.users[user].login;
         let id_token = format!("{}|{login}|{}|{from_sec}|{ends_sec}", self.users[user].id, grant.nonce);
         let fate = Fate::OnItsWay { process: usize::MAX, life: 0 };
-        self.issues.push(Issue { user, serial, number, ends_at: ends_sec * 1000, from, fate, stored: false });
+        self.issues.push(Issue {
+            user,
+            serial,
+            number,
+            ends_at: ends_sec * 1000,
+            from,
+            fate,
+            stored: false,
+            is_unwanted: false,
+        });
         self.access.insert(access.clone(), at);
         self.refresh.insert(refresh.clone(), at);
         Given { issue: at, access, refresh, id_token }
@@ -232,6 +243,15 @@ impl Forge {
 
     pub fn by_refresh(&self, token: &str) -> Option<usize> {
         self.refresh.get(token).copied()
+    }
+
+    /// Whether the refresh token of a set has the bytes of another one's: without rotation those of one second have.
+    pub fn is_twin(&self, issue: usize) -> bool {
+        let set = &self.issues[issue];
+        let is_same = |other: &Issue| {
+            (other.serial, other.number, other.ends_at) == (set.serial, set.number, set.ends_at)
+        };
+        self.issues.iter().filter(|other| is_same(other)).count() > 1
     }
 
     /// The last set that a user's grant has given out, if there is a grant.

@@ -8,7 +8,7 @@ use hero_proxy::session::id::SessionKey;
 use http::HeaderMap;
 
 use crate::forge::{Fate, may_be_passed};
-use crate::process::{Life, MIN_TTL, WAIT};
+use crate::process::{FORGE_TIMEOUT, LEASE, Life, MIN_TTL, WAIT};
 use crate::truth::Sent;
 use crate::world::State;
 
@@ -16,8 +16,8 @@ use crate::world::State;
 const NEAR: i64 = 5_000;
 /// The forge counts in whole seconds.
 const SECOND: i64 = 1_000;
-/// The longest rest after a look that told nothing.
-const AFTER: i64 = 60_000;
+/// How long a look that told nothing makes that the next one is made behind a request.
+const AFTER: i64 = 120_000;
 
 /// How much life a token has at least that was renewed in time.
 fn margin(state: &State) -> i64 {
@@ -173,7 +173,8 @@ pub fn looked_at(state: &mut State, user: usize, token: &str) {
 /// once in a minute.
 fn is_called_for(state: &mut State, life: &Life, user: usize, left: i64) {
     let now = state.time.real();
-    if left <= 2 * margin(state) + SECOND
+    // Its life is counted from the question, and the forge may have taken its time.
+    if left <= 2 * margin(state) + SECOND + millis(FORGE_TIMEOUT)
         || state.time.skew() != 0
         || now - state.truth.jumped_at < 600 * SECOND
     {
@@ -218,7 +219,8 @@ fn is_token_good(state: &mut State, sent: &Sent, user: usize, token: &str, heade
     }
     // Whose owner is signing out may find the tokens dropped, and nothing to be renewed.
     let wished = sent.session.as_ref().is_some_and(|session| state.truth.sessions[session].wished > 0);
-    if left + SECOND + clock < margin(state) && !wished && !state.is_trouble() {
+    let is_excused = wished || state.is_trouble() || state.is_held_up();
+    if left + SECOND + clock < margin(state) && !is_excused {
         state.broken(format_args!(
             "B{} at P{}: a token is sent with {left} ms of life, and nothing was wrong",
             sent.browser, sent.process
@@ -247,21 +249,24 @@ pub fn refreshed(state: &mut State, life: &Life, issue: usize) {
         is_called_for(state, life, user, left);
     }
     let twin = state.forge.issues[..issue].iter().rev().find(|set| set.from == from);
-    let excused = twin.is_none_or(|twin| match twin.fate {
-        Fate::Lost => true,
-        Fate::OnItsWay { life, .. } | Fate::Delivered { life, .. } if state.truth.over.contains(&life) => {
-            true
-        }
-        // Leases have lapsed, if the clock has jumped.
-        Fate::Delivered { .. } | Fate::OnItsWay { .. }
-            if state.time.real() - state.truth.jumped_at < 60_000 =>
-        {
-            true
-        }
-        Fate::Delivered { .. } => !twin.stored && state.is_trouble(),
-        Fate::OnItsWay { .. } => false,
-        Fate::Dropped => false,
-    });
+    let excused = from.is_some_and(|from| state.forge.is_twin(from))
+        || twin.is_none_or(|twin| match twin.fate {
+            Fate::Lost => true,
+            Fate::OnItsWay { life, .. } | Fate::Delivered { life, .. }
+                if state.truth.over.contains(&life) =>
+            {
+                true
+            }
+            // Leases have lapsed, if the clock has jumped.
+            Fate::Delivered { .. } | Fate::OnItsWay { .. }
+                if state.time.real() - state.truth.jumped_at < 60_000 =>
+            {
+                true
+            }
+            Fate::Delivered { .. } => !twin.stored && state.is_trouble(),
+            Fate::OnItsWay { .. } => false,
+            Fate::Dropped => false,
+        });
     if !excused {
         let twin = twin.map(|twin| (twin.user, twin.number, twin.fate, twin.stored));
         state.broken(format_args!("P{} renews a version that was renewed before: {twin:?}", life.process));
@@ -283,6 +288,14 @@ pub fn written(state: &mut State, process: usize, account: AccountKey) {
     let (version, dead, verdict) = (grant.version, if grant.dead { ", dead" } else { "" }, &grant.verdict);
     state
         .tell(format_args!("P{process} stores user {user}: version {version}, {refresh}{dead}, {verdict:?}"));
+}
+
+/// A grant's row went with the last session that needed it: what a renewal still brings is for nobody.
+pub fn dropped(state: &mut State, account: AccountKey) {
+    let Some(user) = state.truth.user_of(account) else { return };
+    for set in state.forge.issues.iter_mut().filter(|set| set.user == user && set.from.is_some()) {
+        set.is_unwanted |= !set.stored;
+    }
 }
 
 /// The use of a session was noted.
@@ -310,6 +323,11 @@ pub fn asked_to_sign_in(state: &mut State, sent: &Sent) {
         return;
     }
     let latest = state.forge.latest(user).map(|set| (set.number, set.fate, set.stored));
+    // A clock that jumps ahead ends what another process has announced; its set revives the session once it is stored.
+    let ahead = state.truth.jumped_at >= sent.at - millis(LEASE);
+    if ahead && latest.is_some_and(|(_, _, stored)| !stored) {
+        return;
+    }
     state.broken(format_args!(
         "B{} at P{} is signed out although user {user} has a grant (last set: {latest:?})",
         sent.browser, sent.process

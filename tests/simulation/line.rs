@@ -364,7 +364,11 @@ impl ForgeOauth for Line {
     fn profile<'a>(&'a self, token: &'a ForgeToken) -> Answer<'a, Result<Profile, ForgeError>> {
         let token = token.expose().to_owned();
         let effect = move |state: &mut State| {
-            let user = state.forge.bearer(&token, state.time.at_forge()).ok_or(ForgeError::Unauthorized)?;
+            let Some(user) = state.forge.bearer(&token, state.time.at_forge()) else {
+                // It has ended since the question before: that one is asked again.
+                state.trouble();
+                return Err(ForgeError::Unauthorized);
+            };
             let user = &state.forge.users[user];
             if user.standing != Standing::Good {
                 // A page about the account, where JSON was asked for: the round is not whole, and is tried again.

@@ -40,8 +40,8 @@ pub const PASSED: &str = "x-passed";
 pub const WAIT: Duration = Duration::from_secs(5);
 pub const MIN_TTL: Duration = Duration::from_secs(60);
 pub const FORGE_TIMEOUT: Duration = Duration::from_secs(10);
-/// As the gate's settings have it: two calls to the forge, and ten seconds for the store.
-pub const LEASE: Duration = Duration::from_secs(30);
+/// As the gate's settings have it.
+pub const LEASE: Duration = Duration::from_secs(40);
 
 /// What differs between stories.
 #[derive(Clone, Copy, Debug)]
@@ -162,7 +162,9 @@ impl Town {
             entropy: Arc::new(Dice::new(self.house.seed ^ (u64::from(number) << 32))),
             handle: Handle::current(),
         };
-        let keeper = ForgeKeeper::new(settings(self.house), ports).unwrap();
+        let settings = settings(self.house);
+        assert_eq!(settings.lease(), LEASE);
+        let keeper = ForgeKeeper::new(settings, ports).unwrap();
         let gate = ForgeAuthLayer::new(keeper.clone()).layer(App { world: Arc::clone(&self.world) });
         self.world.lock().tell(format_args!("P{process} starts (life {number})"));
         self.processes.lock().unwrap()[process] = Some(Process { life, keeper, gate });

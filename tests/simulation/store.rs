@@ -171,6 +171,7 @@ impl SessionStore for Shared {
             move |state, dropped| {
                 if *dropped {
                     state.tell(format_args!("a grant is dropped"));
+                    crate::laws::dropped(state, account);
                 }
             },
         )

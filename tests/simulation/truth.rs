@@ -17,7 +17,7 @@ use http::HeaderMap;
 use tokio::time::Instant;
 
 use crate::forge::{Fate, Forge};
-use crate::process::{CLIENT, House, ISSUER, Life, ring};
+use crate::process::{CLIENT, House, ISSUER, LEASE, Life, WAIT, ring};
 use crate::world::{State, ready};
 
 /// How long after a fault requests may still feel it: a lease lapses, a failed renewal rests, a request waits.
@@ -241,6 +241,7 @@ impl Truth {
         let store_fails = now - self.store_failed_at < AFTERMATH;
         let mut reachable = sets.map(|set| match set.fate {
             _ if set.stored => true,
+            _ if set.is_unwanted => false,
             Fate::OnItsWay { life, .. } => !self.over.contains(&life),
             Fate::Delivered { life, .. } => !self.over.contains(&life) && !store_fails,
             Fate::Dropped => true,
@@ -316,9 +317,10 @@ impl State {
         minds
     }
 
-    /// Whether a mark of before the clock was set back may hold somebody up: a rest, or somebody's look at an account.
+    /// Whether a mark in the store of before the clock was set back may hold somebody up: a lease that could not be given
+    /// back, an exchange that was announced, somebody's look at an account. Who came before it lapsed may wait for it.
     pub fn is_held_up(&self) -> bool {
-        self.time.machine() <= self.truth.set_back_from.plus(Duration::from_secs(30))
+        self.time.machine() <= self.truth.set_back_from.plus(LEASE + WAIT)
     }
 
     /// What became of a token set.
