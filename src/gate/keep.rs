@@ -11,7 +11,7 @@ use crate::base::account::{Account, AccountKey, Identity, Standing};
 use crate::base::clock::Timestamp;
 use crate::base::secret::{RefreshToken, same};
 use crate::gate::keeper::Shared;
-use crate::gate::renew::{Law, POLL};
+use crate::gate::renew::Law;
 use crate::gate::unsaved::Held;
 use crate::session::record::{GrantRecord, ScopeVerdict};
 use crate::session::store::{StoreError, Swap};
@@ -26,6 +26,8 @@ const TRIES: usize = 32;
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_millis(500);
 
+/// How often it is looked whether exchanges under way are through before tokens are dropped: nobody waits for that.
+const LOOK_AGAIN: Duration = Duration::from_secs(1);
 /// Longer than it takes to look which exchanges are announced: one that begins meanwhile is waited for, too.
 const MEANWHILE: Duration = Duration::from_secs(1);
 
@@ -286,13 +288,11 @@ pub(super) async fn drop_unused(shared: &Arc<Shared>, account: AccountKey, law: 
     }
     let work = Arc::clone(shared);
     drop(shared.tasks.spawn(async move {
-        let dropped = async {
-            while Instant::now() < until && is_busy(&work, mark, latest).await? {
-                sleep(POLL).await;
-            }
-            drop_now(&work, account, law).await
-        };
-        dropped.await.unwrap_or_else(unknown);
+        // A store that cannot say for now is asked again.
+        while Instant::now() < until && is_busy(&work, mark, latest).await.unwrap_or(true) {
+            sleep(LOOK_AGAIN).await;
+        }
+        drop_now(&work, account, law).await.unwrap_or_else(unknown);
     }));
 }
 

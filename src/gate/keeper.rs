@@ -419,7 +419,7 @@ impl ForgeKeeper {
             return refused(reason::NO_ROUTE, Offer::default(), &ticket.asked);
         };
         let settings = &self.terms.settings;
-        // All that a request waits for together.
+        // What it waits for at the forge, together. The store has as long for each look at it.
         let until = Instant::now() + settings.wait;
         let mut known = match self.looked_at(key, ticket.asked.reader, until).await {
             Ok(Some(known)) => known,

@@ -245,7 +245,8 @@ impl Near {
 /// nothing.
 fn is_newer(known: &NearAccount, read: &NearAccount) -> bool {
     let order = |grant: &GrantRecord| (grant.begun, grant.version);
-    let counts = known.noted_at <= read.noted_at && read.noted_at.since(known.noted_at) < KEPT;
+    // Two who note at once may come in any order.
+    let counts = known.noted_at <= read.noted_at.plus(FRESH) && read.noted_at.since(known.noted_at) < KEPT;
     counts && order(&known.grant) > order(&read.grant)
 }
 

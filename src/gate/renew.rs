@@ -203,7 +203,7 @@ async fn under_lease(
         let asking = Asking::now(&*shared.clock);
         match shared.forge.refresh(&refresh).await {
             Ok(set) => {
-                let asked_at = asking.asked_at(&*shared.clock);
+                let (asked_at, ours) = (asking.asked_at(&*shared.clock), set.access.clone());
                 let held = shared.unsaved.hold(NewSet {
                     account: account.clone(),
                     access: set.access,
@@ -213,9 +213,11 @@ async fn under_lease(
                     source: Source::Renewal { spent: refresh, spares: grant.spares },
                 });
                 let stored = save(shared, law, &held, until).await?;
-                // Another set may stand in its place by now, and want to be renewed in its turn. What was refused was renewed:
-                // that the new token has the same bytes, as two of one second have, is no reason to go on.
-                if stored.is_none_or(|stored| is_settled(&stored, shared, law, None)) {
+                // Another set may stand in its place by now, and want to be renewed in its turn.
+                let is_done = |stored: GrantRecord| {
+                    same(stored.access.expose(), ours.expose()) || is_settled(&stored, shared, law, None)
+                };
+                if stored.is_none_or(is_done) {
                     return Ok(Renewal::Settled);
                 }
             }

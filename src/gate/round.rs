@@ -1,6 +1,6 @@
 //! A round: the forge is asked, with the account's own token, whether the account may still act and who it is, and the
-//! answer is stored beside the token. One round per account at a time, in one process of all on the store, and nothing that
-//! a client does can cancel it.
+//! answer is stored beside the token. One round per account at a time, in one process of all on the store as long as it takes
+//! no more than ten seconds, and nothing that a client does can cancel it.
 
 use std::sync::Arc;
 

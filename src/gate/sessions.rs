@@ -45,16 +45,17 @@ impl ForgeKeeper {
     /// The same. If its time seems to be up the store is asked once more: another process may have seen it used since.
     pub(super) async fn still_known(&self, key: SessionKey) -> Loaded {
         let Some(known) = self.known(key).await? else { return Ok(None) };
-        if !known.session.has_ended(self.shared.clock.now(), self.terms.settings.session.idle) {
+        let now = self.shared.clock.now();
+        if !known.session.has_ended(now, self.terms.settings.session.idle) {
             return Ok(Some(known));
         }
-        self.shared.near.forget(key);
-        let again = self.known(key).await?;
-        if again.is_none() {
+        if known.session.record.expires_at <= now {
             // Ended is ended, whoever turns the clock back.
             self.end_in_time(&known.session).await;
+            return Ok(None);
         }
-        Ok(again)
+        self.shared.near.forget(key);
+        self.known(key).await
     }
 }
 
@@ -68,7 +69,8 @@ async fn look_up(
     let session = match shared.vault.session(key, now).await? {
         // A session counts at the origin that it was made at, and nowhere else.
         Found::Live(record) if record.origin == origin => {
-            // A store that takes no writes for long signs out nobody who goes on.
+            // A store that takes no writes for long signs out nobody who comes at least once a minute: so long is what was
+            // near kept.
             let seen_at = shared.near.seen_at(key).map_or(record.seen_at, |seen| seen.max(record.seen_at));
             NearSession::new(key, SessionRecord { seen_at, ..record }, now)
         }

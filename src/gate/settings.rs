@@ -49,7 +49,8 @@ pub struct Settings {
 }
 
 impl Settings {
-    /// The longest that a call for tokens may take: discovery and the token endpoint.
+    /// The longest that a renewal's call may take: discovery and the token endpoint. An exchange reads the keys, too, once in
+    /// the life of a process.
     pub(super) fn token_call(&self) -> Duration {
         self.forge_timeout + token_timeout(self.forge_timeout)
     }

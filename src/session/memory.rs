@@ -34,7 +34,7 @@ struct Rows {
     ends: BTreeSet<(Timestamp, SessionKey)>,
     /// The same by account and last use.
     accounts: HashMap<AccountKey, BTreeSet<(Timestamp, SessionKey)>>,
-    /// By the end of their keeping, which is as far from each writing.
+    /// By the end of their keeping, which is as far from each writing, unless the clock was set back.
     grants: Shelf<AccountKey, GrantRow>,
     leases: Shelf<AccountKey, [u8; 16]>,
     claims: Shelf<[u8; 32], ()>,

@@ -344,7 +344,7 @@ impl Driver {
         // Some may have died of a blow that was dealt before.
         self.revive(true);
         pass(Duration::from_secs(70)).await;
-        while self.town.world.lock().is_held_up() {
+        while self.town.world.lock().leaves_marks() {
             pass(Duration::from_secs(10)).await;
         }
         self.note_time();

@@ -173,8 +173,9 @@ pub fn looked_at(state: &mut State, user: usize, token: &str) {
 /// once in a minute.
 fn is_called_for(state: &mut State, life: &Life, user: usize, left: i64) {
     let now = state.time.real();
-    // Its life is counted from the question, and the forge may have taken its time.
-    if left <= 2 * margin(state) + SECOND + millis(FORGE_TIMEOUT)
+    // Its life is counted from the question, and the forge may have taken its time: of a long one, more than a second.
+    let slow = if state.forge.life * 1000 > 4 * margin(state) { millis(FORGE_TIMEOUT) } else { 0 };
+    if left <= 2 * margin(state) + SECOND + slow
         || state.time.skew() != 0
         || now - state.truth.jumped_at < 600 * SECOND
     {
@@ -324,7 +325,7 @@ pub fn asked_to_sign_in(state: &mut State, sent: &Sent) {
     }
     let latest = state.forge.latest(user).map(|set| (set.number, set.fate, set.stored));
     // A clock that jumps ahead ends what another process has announced; its set revives the session once it is stored.
-    let ahead = state.truth.jumped_at >= sent.at - millis(LEASE);
+    let ahead = state.truth.set_ahead_at >= sent.at - millis(LEASE);
     if ahead && latest.is_some_and(|(_, _, stored)| !stored) {
         return;
     }

@@ -111,6 +111,8 @@ pub struct Truth {
     /// When it was set back, and by how much; and when it last jumped at all.
     pub set_back: Vec<(i64, i64)>,
     pub jumped_at: i64,
+    /// When it was last set ahead, or the machine slept.
+    pub set_ahead_at: i64,
     pub jumps: usize,
     /// Where the machine's clock was when it was set back: marks of then count again when it comes there.
     pub set_back_from: Timestamp,
@@ -143,6 +145,7 @@ impl Truth {
             latest: Timestamp::default(),
             set_back: Vec::new(),
             jumped_at: i64::MIN / 2,
+            set_ahead_at: i64::MIN / 2,
             jumps: 0,
             set_back_from: Timestamp::default(),
             calls: BTreeMap::new(),
@@ -320,6 +323,13 @@ impl State {
     /// Whether a mark in the store of before the clock was set back may hold somebody up: a lease that could not be given
     /// back, an exchange that was announced, somebody's look at an account. Who came before it lapsed may wait for it.
     pub fn is_held_up(&self) -> bool {
+        // One that ends later than in two leases is none.
+        let begins = self.time.machine().plus(LEASE * 2 + Duration::from_secs(2));
+        self.leaves_marks() && self.truth.set_back_from <= begins
+    }
+
+    /// Whether that may still come.
+    pub fn leaves_marks(&self) -> bool {
         self.time.machine() <= self.truth.set_back_from.plus(LEASE + WAIT)
     }
 
@@ -340,6 +350,9 @@ impl State {
         self.truth.latest = self.truth.latest.max(self.time.machine());
         self.time.set_skew(ahead);
         self.truth.latest = self.truth.latest.max(self.time.machine());
+        if moved > 0 {
+            self.truth.set_ahead_at = now;
+        }
         if moved < 0 {
             self.truth.set_back.push((now, -moved));
             self.truth.set_back_from = self.truth.latest;
@@ -355,6 +368,7 @@ impl State {
         self.time.sleep_through(span);
         self.truth.latest = self.truth.latest.max(self.time.machine());
         self.truth.jumped_at = self.time.real();
+        self.truth.set_ahead_at = self.time.real();
         self.truth.jumps += 1;
         self.trouble();
         self.tell(format_args!("the machine slept for {span} ms"));
