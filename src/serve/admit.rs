@@ -1,5 +1,5 @@
-//! What a request must be before anybody looks at it, pure. hyper has refused malformed framing and heads that are too
-//! large already (400, 431); these are the rules that it leaves to the service.
+//! What a request must be before anybody looks at it, pure. hyper has refused malformed framing already, and heads of more than
+//! twice what is allowed, without a word; these are the rules whose breach can be explained.
 
 use http::header::{self, HeaderValue};
 use http::uri::PathAndQuery;
@@ -15,6 +15,11 @@ const fn fault(status: StatusCode, reason: &'static str, title: &'static str) ->
 
 const TARGET_TOO_LONG: Fault =
     fault(StatusCode::URI_TOO_LONG, "target_too_long", "The request's address is too long");
+const HEAD_TOO_LARGE: Fault = fault(
+    StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+    "head_too_large",
+    "The request's head is too large: mostly there are too many cookies, or too large ones",
+);
 const BAD_HOST: Fault =
     fault(StatusCode::BAD_REQUEST, "bad_host", "The request must name exactly one host (RFC 9112 §3.2)");
 const BAD_TARGET: Fault = fault(
@@ -35,11 +40,20 @@ pub(super) fn admit(head: &mut request::Parts, length: Option<u64>, limits: &Lim
     if head.uri.path_and_query().map_or(0, |target| target.as_str().len()) > limits.max_target_bytes {
         return Err(TARGET_TOO_LONG);
     }
+    if head.headers.len() > limits.max_headers || length_of(head) > limits.max_head_bytes {
+        return Err(HEAD_TOO_LARGE);
+    }
     one_host(head)?;
     if length.is_some_and(|length| length > limits.max_body_bytes) {
         return Err(TOO_LARGE);
     }
     Ok(())
+}
+
+/// About how long a head is: its target, and each line with a colon, a space and an end.
+fn length_of(head: &request::Parts) -> usize {
+    let target = head.uri.path_and_query().map_or(0, |target| target.as_str().len());
+    head.headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 4).sum::<usize>() + target
 }
 
 /// Sees to it that the target is in origin-form or absolute-form. `admin` would else be taken for a host, and the request
@@ -77,7 +91,7 @@ mod tests {
     use http::request::Builder;
     use http::{Method, Request, Version};
 
-    use super::{BAD_HOST, BAD_TARGET, NO_SUCH_METHOD, TARGET_TOO_LONG, admit};
+    use super::{BAD_HOST, BAD_TARGET, HEAD_TOO_LARGE, NO_SUCH_METHOD, TARGET_TOO_LONG, admit};
     use crate::base::fault::Fault;
     use crate::serve::body::TOO_LARGE;
     use crate::serve::settings::Limits;
@@ -118,6 +132,18 @@ mod tests {
         assert_eq!(check(get(&longest), Some(10)), passed(&longest, "a.example"));
         assert_eq!(check(get(&format!("{longest}x")), None), Err(TARGET_TOO_LONG));
         assert_eq!(check(get("/"), Some(11)), Err(TOO_LARGE));
+    }
+
+    #[test]
+    fn a_head_has_a_most_of_lines_and_of_bytes() {
+        let lines = |many| (1..many).fold(get("/"), |request, _| request.header("X", "y"));
+        assert_eq!(check(lines(100), None), passed("/", "a.example"));
+        assert_eq!(check(lines(101), None), Err(HEAD_TOO_LARGE));
+        let wide = |bytes: usize| get("/").header("Cookie", "y".repeat(bytes));
+        // `/`, `host: a.example`, `cookie: ` and both ends.
+        let others = 1 + 4 + 9 + 4 + 6 + 4;
+        assert_eq!(check(wide(64 * 1024 - others), None), passed("/", "a.example"));
+        assert_eq!(check(wide(64 * 1024 - others + 1), None), Err(HEAD_TOO_LARGE));
     }
 
     #[test]
