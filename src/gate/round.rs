@@ -1,10 +1,11 @@
 //! A round: the forge is asked, with the account's own token, whether the account may still act and who it is, and the
-//! answer is stored beside the token. One round per account at a time, in one process of all on the store as long as it takes
-//! no more than ten seconds, and nothing that a client does can cancel it.
+//! answer is stored beside the token. One round per account at a time, in one process of all on the store, and nothing that a
+//! client does can cancel it.
 
+use std::pin::pin;
 use std::sync::Arc;
 
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, timeout};
 use tracing::{info, warn};
 
 use crate::base::account::{Account, Standing};
@@ -16,7 +17,7 @@ use crate::gate::keeper::Shared;
 use crate::gate::recheck::{self, Failing, Learnt};
 use crate::gate::renew::{self, Law, POLL, TRY_AGAIN, note};
 use crate::session::record::{Freshness, GrantRecord};
-use crate::session::store::StoreError;
+use crate::session::store::{Lease, StoreError};
 
 /// How a round ended. What is known of the account afterwards is near.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,7 +64,7 @@ struct Begun {
 
 async fn round(shared: &Arc<Shared>, begun: &Begun, law: Law) -> Result<Round, StoreError> {
     let patience = Instant::now() + law.wait;
-    let mut grant = loop {
+    let (grant, lease) = loop {
         let Some(grant) = keep::read(shared, &begun.account).await? else { return Ok(Round::Settled) };
         // Looked at meanwhile, by another process or the flight before this one.
         if grant.dead || grant.checked_at != begun.seen_at {
@@ -71,14 +72,35 @@ async fn round(shared: &Arc<Shared>, begun: &Begun, law: Law) -> Result<Round, S
             return Ok(Round::Settled);
         }
         let now = shared.clock.now();
-        if shared.vault.claim_look(&begun.account, grant.checked_at, now, now.plus(TRY_AGAIN)).await? {
-            break grant;
+        let lease = shared.vault.look_lease(&begun.account, grant.checked_at, now.plus(TRY_AGAIN));
+        if shared.vault.take(&lease, now).await? {
+            break (grant, lease);
         }
         if Instant::now() >= patience {
             return Ok(Round::Elsewhere);
         }
         sleep(POLL).await;
     };
+    let mut looking = pin!(look(shared, begun, grant, law));
+    loop {
+        if let Ok(ended) = timeout(TRY_AGAIN / 3, &mut looking).await {
+            return ended;
+        }
+        // However slow the forge is: as long as this process lives, no other one asks beside it.
+        let now = shared.clock.now();
+        let longer = Lease { until: now.plus(TRY_AGAIN), ..lease.clone() };
+        if let Err(failed) = shared.vault.take(&longer, now).await {
+            warn!(account = %begun.account.key(), error = %failed, "the session store failed while an account was looked at");
+        }
+    }
+}
+
+async fn look(
+    shared: &Arc<Shared>,
+    begun: &Begun,
+    mut grant: GrantRecord,
+    law: Law,
+) -> Result<Round, StoreError> {
     for last in [false, true] {
         let Some((asked, standing)) = ask(shared, grant, law).await? else { return Ok(Round::NotNow) };
         grant = asked;

@@ -39,6 +39,7 @@ pub async fn all(make: impl AsyncFn() -> Arc<dyn SessionStore>) {
     of_many_who_swap_at_once_one_wins(make().await).await;
     touches_and_swaps_never_undo_each_other(make().await).await;
     a_lease_is_exclusive_until_it_lapses(&*make().await).await;
+    a_lease_is_extended_by_its_holder_only(&*make().await).await;
     a_lease_from_before_the_clock_was_set_back_holds_nobody_up(&*make().await).await;
     of_many_who_lease_at_once_one_wins(make().await).await;
     an_exchange_is_known_until_it_is_given_back_or_lapses(&*make().await).await;
@@ -327,6 +328,17 @@ pub async fn a_lease_is_exclusive_until_it_lapses(store: &dyn SessionStore) {
     store.release(second.clone()).await.expect(ANSWERS);
     assert!(take(&lease(of, 4, lapse.plus(HOUR)), lapse).await, "given back");
     store.release(second).await.expect(ANSWERS);
+}
+
+/// Work may take longer than the lease that it began with.
+pub async fn a_lease_is_extended_by_its_holder_only(store: &dyn SessionStore) {
+    let (of, half) = (account(1), START.plus(HOUR / 2));
+    let take = async |holder, until, now| store.lease(lease(of, holder, until), now).await.expect(ANSWERS);
+    assert!(take(1, START.plus(HOUR), START).await);
+    assert!(take(1, half.plus(HOUR), half).await);
+    assert!(!take(2, START.plus(HOUR * 2), START.plus(HOUR)).await, "it goes on");
+    assert!(take(2, half.plus(HOUR * 2), half.plus(HOUR)).await, "it lapsed");
+    assert!(!take(1, half.plus(HOUR * 2), half.plus(HOUR)).await, "and is another's now");
 }
 
 /// A lease lasts for seconds; one that seems to last for longer than two was taken by another clock.

@@ -219,7 +219,8 @@ impl SessionStore for MemoryStore {
     fn lease(&self, lease: Lease, now: Timestamp) -> Answer<'_, Result<bool, StoreError>> {
         let mut rows = self.rows();
         let latest = lease.latest_other(now);
-        let free = rows.leases.moment(lease.account).is_none_or(|until| until <= now || until > latest);
+        let free = rows.leases.moment(lease.account).is_none_or(|until| until <= now || until > latest)
+            || rows.leases.get(lease.account) == Some(&lease.holder);
         if free {
             rows.leases.put(lease.account, lease.until, lease.holder);
         }

@@ -50,7 +50,8 @@ pub enum Swap {
     Stale,
 }
 
-/// The right to refresh one account's grant until `until`, across all processes on the store.
+/// The right to refresh one account's grant until `until`, across all processes on the store. Other rights have names that no
+/// account has.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Lease {
     /// Which account.
@@ -156,7 +157,8 @@ pub trait SessionStore: Debug + Send + Sync + 'static {
         seen_after: Timestamp,
     ) -> Answer<'_, Result<bool, StoreError>>;
 
-    /// Takes the lease of an account if nobody holds one that has not lapsed at `now` and ends by [`Lease::latest_other`].
+    /// Takes the lease of an account if nobody else holds one that has not lapsed at `now` and ends by
+    /// [`Lease::latest_other`]; whoever holds it holds it longer.
     fn lease(&self, lease: Lease, now: Timestamp) -> Answer<'_, Result<bool, StoreError>>;
     /// Gives a lease back; without effect when it lapsed and somebody else holds it.
     fn release(&self, lease: Lease) -> Answer<'_, Result<(), StoreError>>;

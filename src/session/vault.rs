@@ -226,7 +226,14 @@ impl Vault {
         Lease::of_exchange(random_bytes(&*self.entropy), until)
     }
 
-    /// Takes a lease. False: somebody else has it. After an error it may be taken all the same, and is to be given back.
+    /// A lease of the right to the next look at an account, which was looked at last at `seen`; nobody has it yet. It is not
+    /// given back: a look that told something is the last one at that name.
+    pub fn look_lease(&self, account: &Account, seen: Timestamp, until: Timestamp) -> Lease {
+        let name = AccountKey(once("look", account, &seen.millis().to_be_bytes()));
+        Lease { account: name, holder: random_bytes(&*self.entropy), until }
+    }
+
+    /// Takes a lease, or goes on holding it until another moment. False: somebody else has it. After an error it may be taken all the same, and is to be given back.
     pub async fn take(&self, lease: &Lease, now: Timestamp) -> Result<bool, StoreError> {
         self.store.lease(lease.clone(), now).await
     }
@@ -247,18 +254,6 @@ impl Vault {
         let mut once = [0; 32];
         once.copy_from_slice(digest.as_ref());
         self.store.claim(once, now, until).await
-    }
-
-    /// Takes the right to the next look at an account, which was looked at last at `seen`; nobody else has it before
-    /// `until`. False: somebody has it.
-    pub async fn claim_look(
-        &self,
-        account: &Account,
-        seen: Timestamp,
-        now: Timestamp,
-        until: Timestamp,
-    ) -> Result<bool, StoreError> {
-        self.store.claim(once("look", account, &seen.millis().to_be_bytes()), now, until).await
     }
 
     /// Takes the right to renew an account's token on an app's word; nobody else has it before `until`. False: somebody has

@@ -20,6 +20,13 @@ async fn due() -> Lab {
     lab
 }
 
+/// Another process wants to look at the account; says whether it may.
+async fn takes(lab: &Lab, seen: Timestamp) -> bool {
+    let (vault, now) = (&lab.shared().vault, lab.clock.now());
+    let lease = vault.look_lease(&account(), seen, now.plus(TRY_AGAIN));
+    vault.take(&lease, now).await.unwrap()
+}
+
 fn calls(lab: &Lab) -> Vec<String> {
     lab.forge.looked.lock().unwrap().clone()
 }
@@ -144,11 +151,9 @@ async fn another_process_that_is_at_it_is_waited_for_and_its_answer_is_ours() {
     let lab = due().await;
     let seen = lab.stored().await;
     let now = lab.clock.now();
-    let claimed =
-        lab.shared().vault.claim_look(&account(), seen.checked_at, now, now.plus(TRY_AGAIN)).await.unwrap();
-    assert!(claimed, "the other process begins");
+    assert!(takes(&lab, seen.checked_at).await, "the other process begins");
     let waiting = start(lab.shared(), &seen, lab.law());
-    let answer = tokio::time::timeout(Duration::from_secs(1), pending::<()>()).await;
+    let answer = timeout(Duration::from_secs(1), pending::<()>()).await;
     assert!(answer.is_err());
     let next = GrantRecord { version: 2, standing: Standing::Suspended, checked_at: now, ..seen };
     lab.write(next).await;
@@ -158,12 +163,27 @@ async fn another_process_that_is_at_it_is_waited_for_and_its_answer_is_ours() {
 
     // One that has died at it is waited for as long as a request waits, and then one of ours may try.
     let lab = due().await;
-    let (seen, now) = (lab.stored().await, lab.clock.now());
-    lab.shared().vault.claim_look(&account(), seen.checked_at, now, now.plus(TRY_AGAIN)).await.unwrap();
+    assert!(takes(&lab, lab.stored().await.checked_at).await);
     assert_eq!(looked(&lab).await, Some(Round::Elsewhere));
     lab.clock.advance(TRY_AGAIN);
     assert_eq!(looked(&lab).await, Some(Round::Settled));
     assert_eq!(calls(&lab).len(), 1);
+}
+
+/// Holds: R13, R16.
+#[tokio::test(start_paused = true)]
+async fn however_slow_the_forge_is_one_process_asks() {
+    let lab = Arc::new(due().await);
+    let (other, seen) = (Arc::clone(&lab), lab.stored().await.checked_at);
+    lab.forge.stands(async move {
+        for second in 0..60 {
+            sleep(Duration::from_secs(1)).await;
+            other.clock.advance(Duration::from_secs(1));
+            assert!(!takes(&other, seen).await, "after {second} s");
+        }
+        Ok(Standing::Good)
+    });
+    assert_eq!(looked(&lab).await, Some(Round::Settled));
 }
 
 /// Holds: R16.

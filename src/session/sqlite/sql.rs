@@ -153,7 +153,7 @@ pub(super) fn lease(db: &Connection, lease: &Lease, now: Timestamp) -> Result<bo
         .prepare_cached(
             "INSERT INTO leases (account, holder, until) VALUES (?1, ?2, ?3)
              ON CONFLICT (account) DO UPDATE SET holder = excluded.holder, until = excluded.until
-             WHERE leases.until <= ?4 OR leases.until > ?5",
+             WHERE leases.until <= ?4 OR leases.until > ?5 OR leases.holder = excluded.holder",
         )?
         .execute(params![
             lease.account.0,
