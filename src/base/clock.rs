@@ -1,7 +1,13 @@
 //! Time is handed in. [`SystemClock`] is the only place that looks at the wall.
 
 use std::fmt::{self, Debug};
-use std::time::Duration;
+use std::sync::LazyLock;
+#[cfg(feature = "test-support")]
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering::SeqCst},
+};
+use std::time::{Duration, Instant};
 
 /// A moment: milliseconds since 1970-01-01T00:00:00Z.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -74,8 +80,11 @@ fn millis_of(span: Duration) -> u64 {
 
 /// Tells the time. Rooms get one; they never ask the system.
 pub trait Clock: Debug + Send + Sync + 'static {
-    /// The present moment.
+    /// The present moment. Between two calls it may have been set, back too.
     fn now(&self) -> Timestamp;
+    /// How long the clock has been running: never set, so that the difference of two calls is time that has passed. What
+    /// passes while the machine sleeps may be missing.
+    fn running(&self) -> Duration;
 }
 
 /// The machine's clock.
@@ -94,35 +103,53 @@ impl Clock for SystemClock {
             std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
         Timestamp(millis_of(since_epoch))
     }
+
+    fn running(&self) -> Duration {
+        static SINCE: LazyLock<Instant> = LazyLock::new(Instant::now);
+        SINCE.elapsed()
+    }
 }
 
 /// A clock that a test turns by hand; clones share the time.
 #[cfg(feature = "test-support")]
 #[derive(Clone, Debug)]
-pub struct ManualClock(std::sync::Arc<std::sync::atomic::AtomicU64>);
+pub struct ManualClock(Arc<Hands>);
+
+#[cfg(feature = "test-support")]
+#[derive(Debug, Default)]
+struct Hands {
+    now: AtomicU64,
+    running: AtomicU64,
+}
 
 #[cfg(feature = "test-support")]
 impl ManualClock {
     /// A clock that stands at `start`.
     pub fn at(start: Timestamp) -> Self {
-        Self(std::sync::Arc::new(std::sync::atomic::AtomicU64::new(start.0)))
+        Self(Arc::new(Hands { now: AtomicU64::new(start.0), ..Hands::default() }))
     }
 
     /// Moves time forward.
     pub fn advance(&self, span: Duration) {
-        self.0.fetch_add(millis_of(span), std::sync::atomic::Ordering::SeqCst);
+        for hand in [&self.0.now, &self.0.running] {
+            hand.fetch_add(millis_of(span), SeqCst);
+        }
     }
 
-    /// Sets the time, backwards too.
+    /// Sets the time of day, backwards too; no time passes.
     pub fn set(&self, now: Timestamp) {
-        self.0.store(now.0, std::sync::atomic::Ordering::SeqCst);
+        self.0.now.store(now.0, SeqCst);
     }
 }
 
 #[cfg(feature = "test-support")]
 impl Clock for ManualClock {
     fn now(&self) -> Timestamp {
-        Timestamp(self.0.load(std::sync::atomic::Ordering::SeqCst))
+        Timestamp(self.0.now.load(SeqCst))
+    }
+
+    fn running(&self) -> Duration {
+        Duration::from_millis(self.0.running.load(SeqCst))
     }
 }
 

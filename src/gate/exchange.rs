@@ -161,7 +161,8 @@ pub(super) async fn run(
     if kept.anew {
         shared.near.forget_account(key);
     }
-    // Not noted before its scope is known: until then the account's other sessions go on with what they had.
+    // Not noted before its scope is known: until then the account's other sessions go on with what they had, if that lives.
+    shared.near.forget_dead(key);
     let (judged, learnt) = tokio::join!(
         scope::introspect(shared, &kept.grant, &terms.asked_scope),
         round::at_sign_in(shared, &kept.grant),
@@ -191,7 +192,7 @@ pub(super) async fn run(
     let grant = keep::ensure(shared, terms.law, &grant).await?;
     drop(under_way);
     let known = Known {
-        session: Arc::new(NearSession::new(id.key(), record, now)),
+        session: Arc::new(NearSession::new(id.key(), record, Asking::now(&*shared.clock))),
         account: Arc::new(shared.judged(grant)),
     };
     shared.near.note(&known);

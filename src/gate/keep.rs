@@ -13,6 +13,7 @@ use crate::base::secret::{RefreshToken, same};
 use crate::gate::keeper::Shared;
 use crate::gate::renew::Law;
 use crate::gate::unsaved::Held;
+use crate::gate::uses;
 use crate::session::record::{GrantRecord, ScopeVerdict};
 use crate::session::store::{StoreError, Swap};
 use crate::session::vault::Found;
@@ -297,6 +298,8 @@ pub(super) async fn drop_unused(shared: &Arc<Shared>, account: AccountKey, law: 
 }
 
 async fn drop_now(shared: &Shared, account: AccountKey, law: Law) -> Result<(), StoreError> {
+    // A session in use needs them, whatever the store knows of it.
+    uses::tell(shared, Some(account)).await?;
     let now = shared.clock.now();
     if shared.vault.drop_grant(account, now, now.minus(law.idle)).await? {
         shared.near.forget_account(account);

@@ -9,7 +9,7 @@ use http::{HeaderValue, Method, header};
 use moka::sync::Cache;
 use tokio::runtime::Handle;
 use tokio::time::Instant;
-use tracing::{debug, error, warn};
+use tracing::{error, warn};
 
 use crate::base::account::{AccountKey, UserId};
 use crate::base::activity::Activity;
@@ -24,6 +24,7 @@ use crate::base::session_end::SessionEnd;
 use crate::base::tasks::Tasks;
 use crate::forge::api::ForgeOauth;
 use crate::gate::answer::{self, Offer};
+use crate::gate::asking::Asking;
 use crate::gate::browser;
 use crate::gate::end;
 use crate::gate::exchange::{Failed, Opened};
@@ -43,6 +44,7 @@ use crate::gate::siblings::Siblings;
 use crate::gate::terms::{Terms, forwarded, misshapen};
 use crate::gate::trial;
 use crate::gate::unsaved::{Exchanges, Unsaved};
+use crate::gate::uses::{self, Uses};
 use crate::gate::verdict::{Answer, Asked, Decision, Gatekeeper, Verdict};
 use crate::gate::watch::{Teller, Watch};
 use crate::session::cookie::UnsafeOrigin;
@@ -106,6 +108,8 @@ pub(super) struct Shared {
     pub accused: Cache<AccountKey, Timestamp>,
     /// Token sets that are not stored yet.
     pub unsaved: Unsaved,
+    /// Uses of sessions that the store does not know of yet.
+    pub uses: Uses,
     /// Exchanges whose session is not there yet.
     pub under_way: Exchanges,
     /// Who wants to hear of visitors.
@@ -180,6 +184,7 @@ impl ForgeKeeper {
             accused: Cache::builder().max_capacity(100_000).time_to_live(FAILING).build(),
             failing: Cache::builder().max_capacity(100_000).time_to_live(FAILING).build(),
             unsaved: Unsaved::default(),
+            uses: Uses::default(),
             under_way: Exchanges::default(),
             activity: OnceLock::new(),
         };
@@ -229,14 +234,17 @@ impl ForgeKeeper {
         for held in self.shared.unsaved.all() {
             renew::save_behind(&self.shared, held.account.key(), self.law());
         }
+        let shared = Arc::clone(&self.shared);
+        drop(self.shared.tasks.spawn(async move { uses::tell(&shared, None).await }));
         self.shared.tasks.drain(limit).await
     }
 
-    /// Drops expired rows from the store.
+    /// Tells the store what it did not take before, and drops expired rows from it.
     ///
     /// # Errors
     /// [`StoreError`] when the store cannot answer.
     pub async fn sweep(&self) -> Result<u64, StoreError> {
+        uses::tell(&self.shared, None).await?;
         self.shared.vault.sweep(self.shared.clock.now()).await
     }
 }
@@ -344,8 +352,9 @@ impl Gatekeeper for ForgeKeeper {
                 None => self.later(ticket, |keeper, ticket| async move { keeper.stranger(ticket).await }),
             };
         };
-        let at = self.shared.clock.now();
-        if let Look::Known(known, look_again) = self.shared.near.look(key, at, &terms.origin) {
+        let asking = Asking::now(&*self.shared.clock);
+        let at = asking.at;
+        if let Look::Known(known, look_again) = self.shared.near.look(key, asking, &terms.origin) {
             if look_again {
                 drop(self.load(key));
             }
@@ -494,12 +503,7 @@ impl ForgeKeeper {
         let interval = TOUCH.min(self.terms.settings.session.idle / 4);
         if known.session.is_due_for_touch(at, interval) {
             shared.was_here(&known.account.grant.identity.id, at);
-            let (shared, key) = (Arc::clone(shared), known.session.key);
-            drop(self.shared.tasks.spawn(async move {
-                if let Err(failed) = shared.vault.touch_session(key, at).await {
-                    debug!(error = %failed, "the use of a session could not be noted");
-                }
-            }));
+            uses::note(shared, &known.session, at);
         }
         match behind {
             Behind::Nothing => {}

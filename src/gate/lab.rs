@@ -179,6 +179,8 @@ pub(super) struct Balky {
     pub refuses: AtomicUsize,
     /// How many of the next leases it takes without saying so.
     pub mute: AtomicUsize,
+    /// Whether it takes no note of sessions' uses.
+    pub deaf: AtomicBool,
 }
 
 macro_rules! balky {
@@ -204,6 +206,13 @@ impl SessionStore for Balky {
         self.inner.swap_grant(account, seen, next)
     }
 
+    fn touch_session(&self, key: SessionKey, seen_at: Timestamp) -> Answer<'_, Result<bool, StoreError>> {
+        if self.deaf.load(Ordering::SeqCst) {
+            return Box::pin(async { Err(StoreError::Unavailable("deaf on purpose".into())) });
+        }
+        self.inner.touch_session(key, seen_at)
+    }
+
     fn lease(&self, lease: Lease, now: Timestamp) -> Answer<'_, Result<bool, StoreError>> {
         let taken = self.inner.lease(lease, now);
         let mute = self.mute.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1));
@@ -218,7 +227,6 @@ impl SessionStore for Balky {
     balky! {
         insert_session(key: SessionKey, row: SessionRow) -> ();
         session(key: SessionKey, now: Timestamp) -> Option<SessionRow>;
-        touch_session(key: SessionKey, seen_at: Timestamp) -> bool;
         remove_session(key: SessionKey) -> bool;
         sessions_of(account: AccountKey, now: Timestamp) -> Vec<(SessionKey, SessionRow)>;
         remove_sessions_of(account: AccountKey, except: Option<SessionKey>) -> u64;
@@ -280,6 +288,7 @@ impl Lab {
             inner: MemoryStore::new(100),
             refuses: AtomicUsize::new(0),
             mute: AtomicUsize::new(0),
+            deaf: AtomicBool::new(false),
         });
         let ports = Ports {
             forge: forge.clone(),

@@ -45,6 +45,7 @@ mod stranger;
 mod terms;
 mod trial;
 mod unsaved;
+mod uses;
 mod watch;
 
 #[cfg(test)]

@@ -11,6 +11,7 @@ use moka::sync::Cache;
 
 use crate::base::account::{Account, AccountKey};
 use crate::base::clock::Timestamp;
+use crate::gate::asking::Asking;
 use crate::gate::end::{self, End};
 use crate::gate::scope;
 use crate::session::id::SessionKey;
@@ -35,19 +36,19 @@ pub(super) struct NearSession {
     pub key: SessionKey,
     pub account: AccountKey,
     pub record: SessionRecord,
-    loaded_at: Timestamp,
+    asked: Asking,
     touched_at: AtomicU64,
     looking: AtomicBool,
 }
 
 impl NearSession {
-    pub(super) fn new(key: SessionKey, record: SessionRecord, now: Timestamp) -> Self {
+    pub(super) fn new(key: SessionKey, record: SessionRecord, asked: Asking) -> Self {
         let touched_at = AtomicU64::new(record.seen_at.millis());
         Self {
             key,
             account: record.account.key(),
             record,
-            loaded_at: now,
+            asked,
             touched_at,
             looking: AtomicBool::new(false),
         }
@@ -60,8 +61,8 @@ impl NearSession {
     }
 
     /// Whether what the store said is so new that nobody looks again yet.
-    pub(super) fn is_young(&self, now: Timestamp) -> bool {
-        now.since(self.loaded_at) < AGEING
+    pub(super) fn is_young(&self, now: Asking) -> bool {
+        self.asked.age(now).is_some_and(|age| age < AGEING)
     }
 
     /// Which of the two ends it has come to.
@@ -160,11 +161,11 @@ impl Near {
     }
 
     /// What is known of a session at an origin; at another than its own it is unknown.
-    pub(super) fn look(&self, key: SessionKey, now: Timestamp, origin: &str) -> Look {
+    pub(super) fn look(&self, key: SessionKey, now: Asking, origin: &str) -> Look {
         let Some(session) = self.sessions.get(&key) else { return Look::Unknown };
-        let age = now.since(session.loaded_at);
-        // A clock that was set back makes an entry look as if it came from the future: it does not count either.
-        if age >= FRESH || session.loaded_at > now || session.record.origin != origin {
+        // An entry from before the clock was set back does not count, nor when its time comes again.
+        let Some(age) = session.asked.age(now).filter(|age| *age < FRESH) else { return Look::Unknown };
+        if session.record.origin != origin {
             return Look::Unknown;
         }
         let Some(account) = self.accounts.get(&session.account) else { return Look::Unknown };
@@ -204,6 +205,13 @@ impl Near {
         self.accounts.invalidate(&key);
     }
 
+    /// Forgets an account's grant if it is dead: what is stored has taken its place.
+    pub(super) fn forget_dead(&self, key: AccountKey) {
+        if self.accounts.get(&key).is_some_and(|known| known.grant.dead) {
+            self.accounts.invalidate(&key);
+        }
+    }
+
     /// Forgets all accounts' grants; the store is asked for them again.
     pub(super) fn forget_accounts(&self) {
         self.accounts.invalidate_all();
@@ -226,12 +234,6 @@ impl Near {
     /// Takes an end back that the store did not take.
     pub(super) fn revive(&self, key: SessionKey) {
         self.ended.invalidate(&key);
-    }
-
-    /// When a session was used last, as far as it is known here. The store may not have taken that yet.
-    pub(super) fn seen_at(&self, key: SessionKey) -> Option<Timestamp> {
-        let touched_at = self.sessions.get(&key)?.touched_at.load(Ordering::Relaxed);
-        Some(Timestamp::from_millis(touched_at))
     }
 
     /// Forgets a session that the store does not know any more.
@@ -262,7 +264,7 @@ mod tests {
     async fn an_end_counts_for_a_look_at_the_store_that_was_under_way() {
         let lab = Lab::new();
         let known = lab.exchange(1).await.unwrap().known;
-        let (near, key, now) = (Near::new(), known.session.key, lab.clock.now());
+        let (near, key, now) = (Near::new(), known.session.key, Asking::now(&lab.clock));
         let is_known = || matches!(near.look(key, now, "http://localhost"), Look::Known(..));
         assert!(near.note(&known) && is_known());
         assert!(near.end(key, None), "the first to end it");
@@ -272,6 +274,25 @@ mod tests {
         // The store did not take the end: then it lives on.
         near.revive(key);
         assert!(near.note(&known) && is_known());
+    }
+
+    /// Holds: S4, R14.
+    #[tokio::test]
+    async fn what_was_near_before_the_clock_was_set_back_does_not_count_when_its_time_comes_again() {
+        let lab = Lab::new();
+        let (known, back) = (lab.exchange(1).await.unwrap().known, Duration::from_secs(20));
+        let is_known = |near: &Near| {
+            matches!(
+                near.look(known.session.key, Asking::now(&lab.clock), "http://localhost"),
+                Look::Known(..)
+            )
+        };
+        let near = Near::new();
+        assert!(near.note(&known) && is_known(&near));
+        lab.clock.set(lab.clock.now().minus(back));
+        assert!(!is_known(&near));
+        lab.clock.advance(back);
+        assert!(!is_known(&near), "it is twenty seconds old");
     }
 
     #[tokio::test]

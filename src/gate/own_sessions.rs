@@ -82,7 +82,11 @@ impl ForgeKeeper {
     async fn sessions_of(&self, known: &Known) -> Result<Vec<(SessionKey, SessionRecord)>, StoreError> {
         let (now, idle) = (self.shared.clock.now(), self.terms.settings.session.idle);
         let all = self.shared.vault.sessions_of(known.session.owner(), now).await?;
-        let live = all.into_iter().filter_map(|(key, found)| Some((key, found.live()?)));
+        let live = all.into_iter().filter_map(|(key, found)| {
+            let record = found.live()?;
+            let seen_at = record.seen_at.max(self.shared.uses.last(key));
+            Some((key, SessionRecord { seen_at, ..record }))
+        });
         Ok(live.filter(|(key, record)| *key == known.session.key || !record.has_ended(now, idle)).collect())
     }
 

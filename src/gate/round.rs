@@ -11,6 +11,7 @@ use tracing::{info, warn};
 use crate::base::account::{Account, Standing};
 use crate::base::clock::Timestamp;
 use crate::forge::error::ForgeError;
+use crate::gate::asking::Asking;
 use crate::gate::flight::Flight;
 use crate::gate::keep;
 use crate::gate::keeper::Shared;
@@ -143,9 +144,9 @@ async fn ask(
         if grant.dead {
             return Ok(Some((grant, None)));
         }
-        let asked_at = shared.clock.now();
+        let asking = Asking::now(&*shared.clock);
         let failed = match shared.forge.standing(&grant.access).await {
-            Ok(standing) => return Ok(Some((grant, Some((standing, asked_at))))),
+            Ok(standing) => return Ok(Some((grant, Some((standing, asking.asked_at(&*shared.clock)))))),
             Err(failed) => failed,
         };
         if !matches!(failed, ForgeError::Unauthorized) || last {
@@ -190,10 +191,11 @@ async fn learn(
 
 /// What the forge says of an account that has just signed in: who that is its `id_token` has said.
 pub(super) async fn at_sign_in(shared: &Shared, grant: &GrantRecord) -> Learnt {
-    let asked_at = shared.clock.now();
+    let asking = Asking::now(&*shared.clock);
     match shared.forge.standing(&grant.access).await {
         Ok(standing) => {
-            let learnt = Learnt { standing, profile: None, whole_at: Some(asked_at) };
+            let whole_at = Some(asking.asked_at(&*shared.clock));
+            let learnt = Learnt { standing, profile: None, whole_at };
             tell(grant, &learnt.put_on(grant.clone()));
             learnt
         }

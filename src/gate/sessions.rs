@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use tracing::{error, warn};
 
+use crate::gate::asking::Asking;
 use crate::gate::end;
 use crate::gate::flight::Flight;
 use crate::gate::keep;
@@ -29,7 +30,7 @@ impl ForgeKeeper {
     /// The session of a key, as fresh as five seconds; an `Err` is "cannot know".
     pub(super) async fn known(&self, key: SessionKey) -> Loaded {
         let origin = &self.terms.origin;
-        match self.shared.near.look(key, self.shared.clock.now(), origin) {
+        match self.shared.near.look(key, Asking::now(&*self.shared.clock), origin) {
             Look::Known(known, _) => Ok(Some(known)),
             Look::Unknown => {
                 let wait = self.terms.settings.wait;
@@ -65,14 +66,14 @@ async fn look_up(
     law: Law,
     origin: &str,
 ) -> Result<Option<Known>, StoreError> {
-    let now = shared.clock.now();
+    // Before the store is asked, which may be told of it meanwhile.
+    let (asking, used_at) = (Asking::now(&*shared.clock), shared.uses.last(key));
+    let now = asking.at;
     let session = match shared.vault.session(key, now).await? {
         // A session counts at the origin that it was made at, and nowhere else.
         Found::Live(record) if record.origin == origin => {
-            // A store that takes no writes for long signs out nobody who comes at least once a minute: so long is what was
-            // near kept.
-            let seen_at = shared.near.seen_at(key).map_or(record.seen_at, |seen| seen.max(record.seen_at));
-            NearSession::new(key, SessionRecord { seen_at, ..record }, now)
+            let seen_at = record.seen_at.max(used_at);
+            NearSession::new(key, SessionRecord { seen_at, ..record }, asking)
         }
         gone @ (Found::Live(_) | Found::Absent) => {
             shared.near.forget(key);

@@ -14,6 +14,7 @@ use crate::base::account::Standing;
 use crate::base::crash::Caught;
 use crate::base::port::Answer;
 use crate::base::session_end::TellsEnds;
+use crate::gate::asking::Asking;
 use crate::gate::keeper::{ForgeKeeper, Shared};
 use crate::gate::near::{Known, Look};
 use crate::gate::recheck::Due;
@@ -135,7 +136,7 @@ async fn look_at(shared: &Arc<Shared>, some: &[(SessionKey, Arc<Terms>)]) {
     for (key, terms) in some {
         // Told already since the list was made, if a sign-out was quicker: telling it again does nothing.
         let keeper = ForgeKeeper::of(Arc::clone(terms), Arc::clone(shared));
-        let now = shared.clock.now();
+        let now = Asking::now(&*shared.clock);
         match shared.near.look(*key, now, &terms.origin) {
             Look::Known(known, _) if known.session.is_young(now) => keeper.judge_watched(*key, &known),
             _ => asked.push((*key, keeper.load(*key), keeper)),

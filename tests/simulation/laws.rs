@@ -324,9 +324,11 @@ pub fn asked_to_sign_in(state: &mut State, sent: &Sent) {
         return;
     }
     let latest = state.forge.latest(user).map(|set| (set.number, set.fate, set.stored));
-    // A clock that jumps ahead ends what another process has announced; its set revives the session once it is stored.
-    let ahead = state.truth.set_ahead_at >= sent.at - millis(LEASE);
-    if ahead && latest.is_some_and(|(_, _, stored)| !stored) {
+    // A clock that jumps by more than a lease ends what another process has announced; its set revives the session once it is
+    // stored.
+    let since = sent.at - millis(LEASE);
+    let jumped = state.truth.set_ahead_at >= since || state.truth.set_back_since(since) > millis(LEASE);
+    if jumped && latest.is_some_and(|(_, _, stored)| !stored) {
         return;
     }
     state.broken(format_args!(

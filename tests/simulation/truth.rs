@@ -103,6 +103,8 @@ pub struct Truth {
     pub blind: bool,
     /// When each user was last known to have nothing left to live by.
     justified_at: Vec<Option<i64>>,
+    /// Who had nothing, and has nothing stored since: what is on its way brings nobody back yet.
+    ended: Vec<bool>,
     pub over: BTreeSet<u32>,
     store_failed_at: i64,
     pub trouble_until: i64,
@@ -139,6 +141,7 @@ impl Truth {
             stored: BTreeSet::new(),
             blind: false,
             justified_at: Vec::new(),
+            ended: Vec::new(),
             over: BTreeSet::new(),
             store_failed_at: i64::MIN / 2,
             trouble_until: i64::MIN / 2,
@@ -166,6 +169,7 @@ impl Truth {
             });
             self.standings.push(Standings::default());
             self.justified_at.push(None);
+            self.ended.push(false);
         }
     }
 
@@ -229,20 +233,23 @@ impl Truth {
     pub fn observe(&mut self, forge: &Forge, at_forge: i64) {
         let now = at_forge - 1_800_000_000_000;
         for user in 0..self.justified_at.len() {
-            if !self.is_reachable(forge, user, now) {
+            let reachable = self.is_reachable(forge, user, now);
+            self.ended[user] = reachable.is_none_or(|stored| self.ended[user] && !stored);
+            if self.ended[user] {
                 self.justified_at[user] = Some(now);
             }
         }
     }
 
-    /// Whether a token set that the forge would still renew is stored, or in the hands of somebody who can store it.
-    fn is_reachable(&self, forge: &Forge, user: usize, now: i64) -> bool {
-        let Some(serial) = forge.grant(user).map(|grant| grant.serial) else { return false };
+    /// Whether there is a token set that the forge would still renew, stored or in the hands of somebody who can store it;
+    /// and whether one is stored.
+    fn is_reachable(&self, forge: &Forge, user: usize, now: i64) -> Option<bool> {
+        let serial = forge.grant(user)?.serial;
         let sets = forge.issues.iter().rev().filter(|set| set.user == user && set.serial == serial);
         // With rotation the last one only.
         let sets = sets.take(if forge.rotates { 1 } else { usize::MAX });
         let store_fails = now - self.store_failed_at < AFTERMATH;
-        let mut reachable = sets.map(|set| match set.fate {
+        let reachable = sets.filter(|set| match set.fate {
             _ if set.stored => true,
             _ if set.is_unwanted => false,
             Fate::OnItsWay { life, .. } => !self.over.contains(&life),
@@ -250,7 +257,7 @@ impl Truth {
             Fate::Dropped => true,
             Fate::Lost => false,
         });
-        reachable.any(|reachable| reachable)
+        reachable.map(|set| set.stored).reduce(|one, other| one || other)
     }
 
     /// By how much the clock was set back since a moment.
@@ -365,6 +372,10 @@ impl State {
 
     /// The machine does not notice that so much time goes by.
     pub fn sleep_through(&mut self, span: i64) {
+        let now = self.time.real();
+        for until in self.truth.leaving.values_mut().filter(|until| **until >= now) {
+            *until += span;
+        }
         self.time.sleep_through(span);
         self.truth.latest = self.truth.latest.max(self.time.machine());
         self.truth.jumped_at = self.time.real();

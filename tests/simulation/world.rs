@@ -80,6 +80,10 @@ impl Clock for Time {
     fn now(&self) -> Timestamp {
         self.machine()
     }
+
+    fn running(&self) -> Duration {
+        self.start.elapsed()
+    }
 }
 
 /// All that a story is about.

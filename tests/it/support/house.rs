@@ -291,6 +291,10 @@ impl Clock for Fused {
         assert!(!self.fuse.swap(false, Ordering::SeqCst), "hush-hush");
         self.clock.now()
     }
+
+    fn running(&self) -> Duration {
+        self.clock.running()
+    }
 }
 
 /// Another house on the same store; browsers [`Browser::learn`] where it is.
