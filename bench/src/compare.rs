@@ -9,6 +9,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use hero_proxy::base::entropy::{Entropy as _, SeededEntropy};
+use rustix::process::{Pid, Signal, kill_process};
 
 use crate::browser::sign_in;
 use crate::load::{self, Kept, request};
@@ -32,7 +33,10 @@ struct Running(Child);
 
 impl Drop for Running {
     fn drop(&mut self) {
-        drop(self.0.kill());
+        // Asked, not killed: nginx has a worker, which would go on without it.
+        if let Some(pid) = Pid::from_raw(self.0.id().cast_signed()) {
+            let _ = kill_process(pid, Signal::TERM).is_ok();
+        }
         drop(self.0.wait());
     }
 }

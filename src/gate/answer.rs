@@ -82,8 +82,8 @@ pub(super) fn refuse(reason: Reason, offer: Offer, asked: &Asked) -> Answer {
 
 /// Where a page leads that has no way out of its own: what may work later is tried again, and what was wrong is left.
 fn way_out(status: StatusCode, reader: Reader) -> Option<Action> {
-    if status == StatusCode::MISDIRECTED_REQUEST {
-        // Nothing is served under this name, so nothing that could be linked to.
+    // Nothing is served under this name, or nothing to this browser, so there is nothing that could be linked to.
+    if matches!(status, StatusCode::MISDIRECTED_REQUEST | StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE) {
         return None;
     }
     // An empty reference is the page's own address. A form's is not one to open.
@@ -157,5 +157,6 @@ mod tests {
         check(StatusCode::BAD_GATEWAY, Reader::Page, Some("/"));
         check(StatusCode::NOT_FOUND, Reader::Navigation, Some("/"));
         check(StatusCode::MISDIRECTED_REQUEST, Reader::Navigation, None);
+        check(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, Reader::Navigation, None);
     }
 }

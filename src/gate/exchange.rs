@@ -178,7 +178,8 @@ pub(super) async fn run(
         return Err(forge_failed(&refused));
     }
 
-    let now = shared.clock.now();
+    let asking = Asking::now(&*shared.clock);
+    let now = asking.at;
     let id = SessionId::random(&*shared.entropy);
     let record = SessionRecord {
         account: grant.account.clone(),
@@ -192,7 +193,7 @@ pub(super) async fn run(
     let grant = keep::ensure(shared, terms.law, &grant).await?;
     drop(under_way);
     let known = Known {
-        session: Arc::new(NearSession::new(id.key(), record, Asking::now(&*shared.clock))),
+        session: Arc::new(NearSession::new(id.key(), record, asking)),
         account: Arc::new(shared.judged(grant)),
     };
     shared.near.note(&known);

@@ -5,7 +5,7 @@ use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 use std::time::Duration;
 
 use http::request::Parts;
-use http::{HeaderValue, Method, header};
+use http::{HeaderValue, Method, StatusCode, header};
 use moka::sync::Cache;
 use tokio::runtime::Handle;
 use tokio::time::Instant;
@@ -110,6 +110,7 @@ pub(super) struct Shared {
     pub unsaved: Unsaved,
     /// Uses of sessions that the store does not know of yet.
     pub uses: Uses,
+    pub tellings: Flights<(), ()>,
     /// Exchanges whose session is not there yet.
     pub under_way: Exchanges,
     /// Who wants to hear of visitors.
@@ -185,6 +186,7 @@ impl ForgeKeeper {
             failing: Cache::builder().max_capacity(100_000).time_to_live(FAILING).build(),
             unsaved: Unsaved::default(),
             uses: Uses::default(),
+            tellings: Flights::default(),
             under_way: Exchanges::default(),
             activity: OnceLock::new(),
         };
@@ -234,17 +236,24 @@ impl ForgeKeeper {
         for held in self.shared.unsaved.all() {
             renew::save_behind(&self.shared, held.account.key(), self.law());
         }
-        let shared = Arc::clone(&self.shared);
-        drop(self.shared.tasks.spawn(async move { uses::tell(&shared, None).await }));
-        self.shared.tasks.drain(limit).await
+        uses::tell_behind(&self.shared);
+        let ended = self.shared.tasks.drain(limit).await;
+        let untold = self.shared.uses.of(None).len();
+        if untold > 0 {
+            warn!(
+                sessions = untold,
+                "the store does not know how late sessions were used; they may end for want of use"
+            );
+        }
+        ended
     }
 
-    /// Tells the store what it did not take before, and drops expired rows from it.
+    /// Drops expired rows from the store, and sees to it that it is told, behind, what it did not take before.
     ///
     /// # Errors
     /// [`StoreError`] when the store cannot answer.
     pub async fn sweep(&self) -> Result<u64, StoreError> {
-        uses::tell(&self.shared, None).await?;
+        uses::tell_behind(&self.shared);
         self.shared.vault.sweep(self.shared.clock.now()).await
     }
 }
@@ -382,10 +391,14 @@ impl Gatekeeper for ForgeKeeper {
     }
 
     fn explain(&self, fault: &Fault, asked: &Asked) -> Answer {
-        let advice = Reason::advice_on(fault).unwrap_or(if fault.status.is_server_error() {
-            "Nothing is wrong with your sign-in. Try again in a moment; if it keeps happening, tell the operator the request id below."
-        } else {
-            "The request cannot be served as it was sent. Sending it again as it is will not help."
+        let advice = Reason::advice_on(fault).unwrap_or(match fault.status {
+            StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE => {
+                "Mostly a browser sends too many cookies, or too large ones. Delete this site's cookies in your browser, then open the page again."
+            }
+            status if status.is_server_error() => {
+                "Nothing is wrong with your sign-in. Try again in a moment; if it keeps happening, tell the operator the request id below."
+            }
+            _ => "The request cannot be served as it was sent. Sending it again as it is will not help.",
         });
         answer::explain(fault.status, fault.reason, fault.title, advice, Offer::default(), asked)
     }
@@ -470,7 +483,12 @@ impl ForgeKeeper {
                 refused(reason::TOKEN_UNAVAILABLE, Offer::default(), &ticket.asked)
             }
             Judgement::SignIn if known.session.has_ended(self.shared.clock.now(), settings.session.idle) => {
-                self.end(key, known.session.way_out(self.shared.clock.now())).await;
+                let (end, owner) =
+                    (known.session.way_out(self.shared.clock.now()), known.session.owner().clone());
+                let removing = async { self.shared.vault.remove_session(key).await.map(u64::from) };
+                if self.end_all(&[key], Some(owner), removing, end).await.is_err() {
+                    return refused(reason::STORE_UNAVAILABLE, Offer::default(), &ticket.asked);
+                }
                 self.unknown_session(ticket).await
             }
             // The account's grant is dead. A sign-in in another browser brings this session back, so its cookie stays.

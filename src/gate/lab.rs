@@ -179,7 +179,7 @@ pub(super) struct Balky {
     pub refuses: AtomicUsize,
     /// How many of the next leases it takes without saying so.
     pub mute: AtomicUsize,
-    /// Whether it takes no note of sessions' uses.
+    /// Whether it takes no note of sessions' uses and ends.
     pub deaf: AtomicBool,
 }
 
@@ -213,6 +213,13 @@ impl SessionStore for Balky {
         self.inner.touch_session(key, seen_at)
     }
 
+    fn remove_session(&self, key: SessionKey) -> Answer<'_, Result<bool, StoreError>> {
+        if self.deaf.load(Ordering::SeqCst) {
+            return Box::pin(async { Err(StoreError::Unavailable("deaf on purpose".into())) });
+        }
+        self.inner.remove_session(key)
+    }
+
     fn lease(&self, lease: Lease, now: Timestamp) -> Answer<'_, Result<bool, StoreError>> {
         let taken = self.inner.lease(lease, now);
         let mute = self.mute.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1));
@@ -227,7 +234,6 @@ impl SessionStore for Balky {
     balky! {
         insert_session(key: SessionKey, row: SessionRow) -> ();
         session(key: SessionKey, now: Timestamp) -> Option<SessionRow>;
-        remove_session(key: SessionKey) -> bool;
         sessions_of(account: AccountKey, now: Timestamp) -> Vec<(SessionKey, SessionRow)>;
         remove_sessions_of(account: AccountKey, except: Option<SessionKey>) -> u64;
         sessions_after(after: Option<SessionKey>, now: Timestamp, most: usize) -> Vec<(SessionKey, SessionRow)>;

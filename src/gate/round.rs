@@ -2,11 +2,11 @@
 //! answer is stored beside the token. One round per account at a time, in one process of all on the store, and nothing that a
 //! client does can cancel it.
 
-use std::pin::pin;
+use std::convert::Infallible;
 use std::sync::Arc;
 
-use tokio::time::{Instant, sleep, timeout};
-use tracing::{info, warn};
+use tokio::time::{Instant, sleep};
+use tracing::{debug, info, warn};
 
 use crate::base::account::{Account, Standing};
 use crate::base::clock::Timestamp;
@@ -15,6 +15,7 @@ use crate::gate::asking::Asking;
 use crate::gate::flight::Flight;
 use crate::gate::keep;
 use crate::gate::keeper::Shared;
+use crate::gate::leases::{give_back, give_back_behind};
 use crate::gate::recheck::{self, Failing, Learnt};
 use crate::gate::renew::{self, Law, POLL, TRY_AGAIN, note};
 use crate::session::record::{Freshness, GrantRecord};
@@ -74,24 +75,39 @@ async fn round(shared: &Arc<Shared>, begun: &Begun, law: Law) -> Result<Round, S
         }
         let now = shared.clock.now();
         let lease = shared.vault.look_lease(&begun.account, grant.checked_at, now.plus(TRY_AGAIN));
-        if shared.vault.take(&lease, now).await? {
-            break (grant, lease);
+        match shared.vault.take(&lease, now).await {
+            Ok(true) => break (grant, lease),
+            Ok(false) => {}
+            Err(failed) => {
+                give_back_behind(shared, lease);
+                return Err(failed);
+            }
         }
         if Instant::now() >= patience {
             return Ok(Round::Elsewhere);
         }
         sleep(POLL).await;
     };
-    let mut looking = pin!(look(shared, begun, grant, law));
+    let ended = tokio::select! {
+        biased;
+        ended = look(shared, begun, grant, law) => ended,
+        never = hold(shared, &lease) => match never {},
+    };
+    // What was told is known by what is stored: nobody asks for this lease again.
+    if !matches!(ended, Ok(Round::Settled)) {
+        give_back(shared, lease).await;
+    }
+    ended
+}
+
+/// Goes on holding a lease. However slow the forge is: while this process lives and the store takes it, nobody asks beside it.
+async fn hold(shared: &Shared, lease: &Lease) -> Infallible {
     loop {
-        if let Ok(ended) = timeout(TRY_AGAIN / 3, &mut looking).await {
-            return ended;
-        }
-        // However slow the forge is: as long as this process lives, no other one asks beside it.
+        sleep(TRY_AGAIN / 3).await;
         let now = shared.clock.now();
         let longer = Lease { until: now.plus(TRY_AGAIN), ..lease.clone() };
         if let Err(failed) = shared.vault.take(&longer, now).await {
-            warn!(account = %begun.account.key(), error = %failed, "the session store failed while an account was looked at");
+            debug!(error = %failed, "a lease was not extended");
         }
     }
 }

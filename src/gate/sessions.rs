@@ -72,7 +72,7 @@ async fn look_up(
     let session = match shared.vault.session(key, now).await? {
         // A session counts at the origin that it was made at, and nowhere else.
         Found::Live(record) if record.origin == origin => {
-            let seen_at = record.seen_at.max(used_at);
+            let seen_at = record.seen_at.max(used_at).max(shared.uses.last(key));
             NearSession::new(key, SessionRecord { seen_at, ..record }, asking)
         }
         gone @ (Found::Live(_) | Found::Absent) => {
@@ -88,9 +88,17 @@ async fn look_up(
         }
     };
     if session.has_ended(now, law.idle) {
-        shared.near.end(key, None);
-        if shared.vault.remove_session(key).await? {
-            end::tell(key, session.way_out(now));
+        let marked = shared.near.end(key, None);
+        match shared.vault.remove_session(key).await {
+            Ok(true) => end::tell(key, session.way_out(now)),
+            Ok(false) => {}
+            Err(failed) => {
+                // Another process may have seen it used, and be about to tell.
+                if marked {
+                    shared.near.revive(key);
+                }
+                return Err(failed);
+            }
         }
         keep::drop_unused(shared, session.account, law).await;
         return Ok(None);

@@ -38,14 +38,15 @@ pub(super) async fn serve<I, S>(
     S: Answers,
 {
     let io = TokioIo::new(Patience::new(io, limits.client_idle_timeout));
+    // What is too long is refused with a reason as long as it is not longer than twice the limit.
     let head_bytes = limits.max_head_bytes.saturating_mul(2);
     // Plain http1, not hyper-util's `auto`: that one waits for ever on a client that says nothing.
     let mut builder = http1::Builder::new();
     builder
         .timer(TokioTimer::new())
         .header_read_timeout(limits.head_timeout)
-        // What is beyond the limits is refused with a reason as long as it is not beyond twice of them.
-        .max_headers(limits.max_headers.saturating_mul(2))
+        // Not twice as many: hyper has room for a hundred lines before it allocates.
+        .max_headers(limits.max_headers)
         .max_header_size(head_bytes)
         .max_buf_size(head_bytes.max(LEAST_BUFFER_BYTES))
         .half_close(false);

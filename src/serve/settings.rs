@@ -64,9 +64,9 @@ pub struct Limits {
     pub head_timeout: Duration,
     /// How long a body may stand still because of the client, sent or read: 408, or closed once an answer has begun.
     pub client_idle_timeout: Duration,
-    /// Header lines of a request at most: 431; twice as many end the connection with a bare 431.
+    /// Header lines of a request at most: a bare 431, and the end of the connection.
     pub max_headers: usize,
-    /// Bytes of a request's head at most: 431; twice as many end the connection with a bare 431.
+    /// Bytes of a request's head at most: 431; more than twice as many end the connection with a bare 431.
     pub max_head_bytes: usize,
     /// Bytes of a request's target at most: 414.
     pub max_target_bytes: usize,

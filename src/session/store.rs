@@ -51,7 +51,7 @@ pub enum Swap {
 }
 
 /// The right to refresh one account's grant until `until`, across all processes on the store. Other rights have names that no
-/// account has.
+/// account has: to exchange a code, and to look at an account, whose rows stay until they are swept.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Lease {
     /// Which account.

@@ -226,14 +226,15 @@ impl Vault {
         Lease::of_exchange(random_bytes(&*self.entropy), until)
     }
 
-    /// A lease of the right to the next look at an account, which was looked at last at `seen`; nobody has it yet. It is not
-    /// given back: a look that told something is the last one at that name.
+    /// A lease of the right to the next look at an account, which was looked at last at `seen`; nobody has it yet. After
+    /// a look that told something nobody asks for it any more.
     pub fn look_lease(&self, account: &Account, seen: Timestamp, until: Timestamp) -> Lease {
         let name = AccountKey(once("look", account, &seen.millis().to_be_bytes()));
         Lease { account: name, holder: random_bytes(&*self.entropy), until }
     }
 
-    /// Takes a lease, or goes on holding it until another moment. False: somebody else has it. After an error it may be taken all the same, and is to be given back.
+    /// Takes a lease, or goes on holding it until another moment. False: somebody else has it. After an error it may be
+    /// taken all the same, and is to be given back.
     pub async fn take(&self, lease: &Lease, now: Timestamp) -> Result<bool, StoreError> {
         self.store.lease(lease.clone(), now).await
     }

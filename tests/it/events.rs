@@ -82,7 +82,6 @@ async fn a_refusal_is_told_with_its_code_under_the_id_that_the_client_got() {
         (format!("GET admin HTTP/1.1\r\n{ours}"), 400, "bad_target"),
         (format!("TRACE / HTTP/1.1\r\n{ours}"), 405, "method_not_allowed"),
         (format!("GET /{long} HTTP/1.1\r\n{ours}"), 414, "target_too_long"),
-        (format!("GET / HTTP/1.1\r\n{ours}{}", "X: y\r\n".repeat(100)), 431, "head_too_large"),
         (format!("GET / HTTP/1.1\r\n{ours}Cookie: a={}\r\n", "y".repeat(64 * 1024)), 431, "head_too_large"),
         (format!("POST / HTTP/1.1\r\n{ours}Content-Length: 2000\r\n"), 413, "request_body_too_large"),
         // At the gate.
@@ -126,7 +125,7 @@ async fn a_refusal_is_told_with_its_code_under_the_id_that_the_client_got() {
     // What never became a request has no id. It is told all the same.
     let broken = RawClient::tcp(house.address).await.ask("GET / HTTP/1.1\r\nHost : x\r\n\r\n").await;
     assert_eq!(broken.status, 400);
-    let many = format!("GET / HTTP/1.1\r\n{ours}{}\r\n", "X: y\r\n".repeat(200)); // twice the limit, and more
+    let many = format!("GET / HTTP/1.1\r\n{ours}{}\r\n", "X: y\r\n".repeat(100));
     assert_eq!(RawClient::tcp(house.address).await.ask(many).await.status, 431);
     let told = logs.events("a request that is none was refused");
     assert_eq!(told.len(), 2, "{told:?}");

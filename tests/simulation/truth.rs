@@ -113,7 +113,7 @@ pub struct Truth {
     /// When it was set back, and by how much; and when it last jumped at all.
     pub set_back: Vec<(i64, i64)>,
     pub jumped_at: i64,
-    /// When it was last set ahead, or the machine slept.
+    /// When it was last set ahead by more than a lease, or the machine slept.
     pub set_ahead_at: i64,
     pub jumps: usize,
     /// Where the machine's clock was when it was set back: marks of then count again when it comes there.
@@ -357,7 +357,7 @@ impl State {
         self.truth.latest = self.truth.latest.max(self.time.machine());
         self.time.set_skew(ahead);
         self.truth.latest = self.truth.latest.max(self.time.machine());
-        if moved > 0 {
+        if u128::try_from(moved).is_ok_and(|moved| moved > LEASE.as_millis()) {
             self.truth.set_ahead_at = now;
         }
         if moved < 0 {

@@ -1,6 +1,8 @@
 use std::future::pending;
 use std::time::Duration;
 
+use tokio::time::timeout;
+
 use super::*;
 use crate::base::clock::Clock as _;
 use crate::forge::api::Profile;
@@ -142,6 +144,7 @@ async fn a_profile_that_cannot_be_read_or_is_somebody_elses_changes_nobody() {
             (before.identity, before.checked_at),
             "asked again later"
         );
+        assert!(takes(&lab, before.checked_at).await, "by another process at once");
     }
 }
 
