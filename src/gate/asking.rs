@@ -27,7 +27,11 @@ impl Asking {
 
     /// How long ago it was asked; none if the clock shows that it was set back since.
     pub(super) fn age(self, now: Self) -> Option<Duration> {
-        let passed = now.running.saturating_sub(self.running);
-        (self.at <= now.at).then(|| passed.max(now.at.since(self.at)))
+        (self.at <= now.at).then(|| self.passed(now).max(now.at.since(self.at)))
+    }
+
+    /// The time that has passed since, whatever the clock shows.
+    pub(super) fn passed(self, now: Self) -> Duration {
+        now.running.saturating_sub(self.running)
     }
 }

@@ -115,7 +115,7 @@ pub(super) async fn run(
         .redeem(code, flow.verifier, &terms.redirect_uri)
         .await
         .map_err(|failed| forge_failed(&failed))?;
-    let asked_at = asking.asked_at(&*shared.clock);
+    let obtained = shared.steady.obtained(asking, &*shared.clock);
     let Some(id_token) = set.id_token.take() else {
         warn!(error = %IdTokenFault::Absent, "a sign-in failed");
         return Err(Failed::Refused);
@@ -140,11 +140,12 @@ pub(super) async fn run(
         }
     }
     let key = account.key();
+    shared.steady.remember(key, obtained, &set.access);
     // Held even when the sign-in is refused: others of the account may be about to live by it.
     let held = shared.unsaved.hold(NewSet {
         account,
         access: set.access,
-        asked_at,
+        asked_at: obtained.at,
         life: set.life,
         refresh: set.refresh,
         source: Source::SignIn(identity),

@@ -41,6 +41,7 @@ use crate::gate::rules;
 use crate::gate::scope;
 use crate::gate::settings::Settings;
 use crate::gate::siblings::Siblings;
+use crate::gate::steady::Steady;
 use crate::gate::terms::{Terms, forwarded, misshapen};
 use crate::gate::trial;
 use crate::gate::unsaved::{Exchanges, Unsaved};
@@ -49,7 +50,7 @@ use crate::gate::verdict::{Answer, Asked, Decision, Gatekeeper, Verdict};
 use crate::gate::watch::{Teller, Watch};
 use crate::session::cookie::UnsafeOrigin;
 use crate::session::id::{SessionId, SessionKey};
-use crate::session::record::GrantRecord;
+use crate::session::record::{Freshness, GrantRecord};
 use crate::session::store::{SessionStore, StoreError};
 use crate::session::vault::Vault;
 use crate::wire::inject::{ForwardedHeaders, Injection};
@@ -108,6 +109,8 @@ pub(super) struct Shared {
     pub accused: Cache<AccountKey, Timestamp>,
     /// Token sets that are not stored yet.
     pub unsaved: Unsaved,
+    /// By how much the clock was set back.
+    pub steady: Steady,
     /// Uses of sessions that the store does not know of yet.
     pub uses: Uses,
     pub tellings: Flights<(), ()>,
@@ -129,8 +132,16 @@ impl Shared {
 impl Shared {
     /// A grant as today's scope judges it, ready for requests.
     pub(super) fn judged(&self, grant: GrantRecord) -> NearAccount {
+        // It ends sooner by a clock that was set back since.
+        let hidden = self.steady.hidden_since(&grant);
+        let grant = GrantRecord { access_expires_at: grant.access_expires_at.minus(hidden), ..grant };
         let asked = self.scope.read().unwrap_or_else(PoisonError::into_inner);
-        NearAccount::new(grant, &asked, self.clock.now())
+        NearAccount::new(grant, &asked, Asking::now(&*self.clock))
+    }
+
+    /// How a stored access token stands now.
+    pub(super) fn freshness(&self, grant: &GrantRecord, min_ttl: Duration) -> Freshness {
+        grant.freshness(self.clock.now().plus(self.steady.hidden_since(grant)), min_ttl)
     }
 
     /// From here on this scope is asked for: what is near was judged by another one.
@@ -169,6 +180,7 @@ impl ForgeKeeper {
             flow_sealer: Sealer::new(&keys, "flow", Arc::clone(&entropy)),
             vault: Vault::new(store, &keys, Arc::clone(&entropy)),
             forge,
+            steady: Steady::new(&*clock),
             clock,
             entropy,
             tasks: Tasks::on(handle),
@@ -253,6 +265,7 @@ impl ForgeKeeper {
     /// # Errors
     /// [`StoreError`] when the store cannot answer.
     pub async fn sweep(&self) -> Result<u64, StoreError> {
+        self.shared.steady.look(&*self.shared.clock);
         uses::tell_behind(&self.shared);
         self.shared.vault.sweep(self.shared.clock.now()).await
     }

@@ -41,6 +41,7 @@ mod scope;
 mod sessions;
 mod siblings;
 mod sign_in;
+mod steady;
 mod stranger;
 mod terms;
 mod trial;

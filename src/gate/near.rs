@@ -93,12 +93,12 @@ pub(super) struct NearAccount {
     pub visitor: Arc<VisitorHeaders>,
     /// None while the token is withheld.
     pub token: Option<Arc<TokenHeaders>>,
-    noted_at: Timestamp,
+    noted: Asking,
 }
 
 impl NearAccount {
     /// As `asked`, the scope that is asked for today, judges the grant: what is stored was judged by what was asked for then.
-    pub(super) fn new(mut grant: GrantRecord, asked: &str, now: Timestamp) -> Self {
+    pub(super) fn new(mut grant: GrantRecord, asked: &str, noted: Asking) -> Self {
         if grant.verdict != ScopeVerdict::Unknown {
             grant.verdict = scope::verdict(asked, &grant.scope);
         }
@@ -117,7 +117,7 @@ impl NearAccount {
                 scopes: HeaderValue::from_str(&grant.scope).ok().filter(|scope| !scope.is_empty()),
             })
         });
-        Self { visitor: Arc::new(visitor), token, noted_at: now, grant }
+        Self { visitor: Arc::new(visitor), token, noted, grant }
     }
 }
 
@@ -243,12 +243,13 @@ impl Near {
 }
 
 /// Whether what is known is newer than what was just read. Versions tell, and their beginnings, which are times, where
-/// tokens were dropped and have begun anew. What was noted too long ago, or in the future since the clock was set back, tells
-/// nothing.
+/// tokens were dropped and have begun anew. What was noted too long ago, or before the clock was set back, tells nothing.
 fn is_newer(known: &NearAccount, read: &NearAccount) -> bool {
     let order = |grant: &GrantRecord| (grant.begun, grant.version);
+    let (then, now) = (known.noted, read.noted);
+    let passed = then.passed(now);
     // Two who note at once may come in any order.
-    let counts = known.noted_at <= read.noted_at.plus(FRESH) && read.noted_at.since(known.noted_at) < KEPT;
+    let counts = then.at.plus(passed) <= now.at.plus(FRESH) && now.at.since(then.at).max(passed) < KEPT;
     counts && order(&known.grant) > order(&read.grant)
 }
 
@@ -293,6 +294,25 @@ mod tests {
         assert!(!is_known(&near));
         lab.clock.advance(back);
         assert!(!is_known(&near), "it is twenty seconds old");
+    }
+
+    /// Holds: R14.
+    #[tokio::test]
+    async fn a_grant_that_begins_anew_counts_although_the_clock_was_set_back_and_its_time_has_come_again() {
+        let lab = Lab::new();
+        let key = lab.grant(1, 1).account.key();
+        let begins = |number| {
+            let begun = lab.clock.now().millis();
+            Arc::new(lab.shared().judged(GrantRecord { begun, ..lab.grant(begun, number) }))
+        };
+        let token = |near: &Near| near.account(key).unwrap().grant.access.expose().to_owned();
+        let near = Near::new();
+        near.note_account(key, &begins(1));
+        lab.clock.set(lab.clock.now().minus(Duration::from_secs(20)));
+        let anew = begins(2);
+        lab.clock.advance(Duration::from_secs(19));
+        near.note_account(key, &Arc::new(lab.shared().judged(anew.grant.clone())));
+        assert_eq!(token(&near), "access-2");
     }
 
     #[tokio::test]

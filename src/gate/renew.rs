@@ -146,6 +146,7 @@ async fn renew(
     law: Law,
     refused: Option<&ForgeToken>,
 ) -> Result<Renewal, StoreError> {
+    shared.steady.look(&*shared.clock);
     let patience = Instant::now() + law.wait;
     // What flights before this one could not store comes first: the forge takes the stored refresh token no more.
     while let Some(held) = shared.unsaved.of(account.key()) {
@@ -183,7 +184,7 @@ async fn renew(
 
 fn is_settled(grant: &GrantRecord, shared: &Shared, law: Law, refused: Option<&ForgeToken>) -> bool {
     let is_refused = refused.is_some_and(|refused| same(refused.expose(), grant.access.expose()));
-    grant.dead || !is_refused && grant.freshness(shared.clock.now(), law.min_ttl) == Freshness::Fresh
+    grant.dead || !is_refused && shared.freshness(grant, law.min_ttl) == Freshness::Fresh
 }
 
 async fn under_lease(
@@ -203,11 +204,12 @@ async fn under_lease(
         let asking = Asking::now(&*shared.clock);
         match shared.forge.refresh(&refresh).await {
             Ok(set) => {
-                let (asked_at, ours) = (asking.asked_at(&*shared.clock), set.access.clone());
+                let (obtained, ours) = (shared.steady.obtained(asking, &*shared.clock), set.access.clone());
+                shared.steady.remember(account.key(), obtained, &set.access);
                 let held = shared.unsaved.hold(NewSet {
                     account: account.clone(),
                     access: set.access,
-                    asked_at,
+                    asked_at: obtained.at,
                     life: set.life,
                     refresh: set.refresh,
                     source: Source::Renewal { spent: refresh, spares: grant.spares },

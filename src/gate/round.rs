@@ -147,7 +147,7 @@ async fn ask(
     law: Law,
 ) -> Result<Option<(GrantRecord, Option<(Standing, Timestamp)>)>, StoreError> {
     let account = grant.account.clone();
-    let freshness = grant.freshness(shared.clock.now(), law.min_ttl);
+    let freshness = shared.freshness(&grant, law.min_ttl);
     if matches!(freshness, Freshness::Stale | Freshness::Expired) {
         // One that is about to end may do so between two questions, and is due for the request's sake anyway.
         match renew::another(shared, &grant, law).await? {

@@ -65,7 +65,7 @@ pub(super) async fn judge(
     asked: &str,
     law: Law,
 ) -> Result<Option<GrantRecord>, StoreError> {
-    let lives = grant.freshness(shared.clock.now(), law.min_ttl) != Freshness::Expired;
+    let lives = shared.freshness(&grant, law.min_ttl) != Freshness::Expired;
     let mut judged = if lives { Some(introspect(shared, &grant, asked).await) } else { None };
     let is_dead = match &judged {
         None => true,

@@ -66,6 +66,7 @@ async fn look_up(
     law: Law,
     origin: &str,
 ) -> Result<Option<Known>, StoreError> {
+    shared.steady.look(&*shared.clock);
     // Before the store is asked, which may be told of it meanwhile.
     let (asking, used_at) = (Asking::now(&*shared.clock), shared.uses.last(key));
     let now = asking.at;

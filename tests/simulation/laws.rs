@@ -13,7 +13,7 @@ use crate::truth::Sent;
 use crate::world::State;
 
 /// How long an end that was made elsewhere may be overlooked: what is near counts for five seconds.
-const NEAR: i64 = 5_000;
+pub const NEAR: i64 = 5_000;
 /// The forge counts in whole seconds.
 const SECOND: i64 = 1_000;
 /// How long a look that told nothing makes that the next one is made behind a request.
@@ -181,6 +181,13 @@ fn is_called_for(state: &mut State, life: &Life, user: usize, left: i64) {
     {
         return;
     }
+    // One of which it is not known whether it was obtained before the clock was set back is renewed once.
+    let set_back = state.truth.set_back.len();
+    if state.truth.set_back_since(state.truth.begun[&life.number]) > 0
+        && state.truth.doubted.insert((life.number, user, set_back))
+    {
+        return;
+    }
     let accused = state.truth.standings[user].accused_at.is_some_and(|at| now - at < 60 * SECOND);
     if !accused {
         state.broken(format_args!("P{} renews a token of user {user} with {left} ms of life", life.process));
@@ -209,9 +216,9 @@ fn is_token_good(state: &mut State, sent: &Sent, user: usize, token: &str, heade
     if !state.truth.stored.contains(token) && !state.truth.blind {
         state.broken(format_args!("a token is used that is not stored"));
     }
-    // A clock that was set back makes a token seem to live longer; it is noticed while the token seems to be from the future.
+    // A clock that was set back makes a token seem to live longer to whoever did not see it, or has looked just before.
     let began = state.time.real() + left - state.forge.life * 1000;
-    let clock = state.truth.set_back_since(began);
+    let clock = state.truth.unseen_since(began, sent);
     if left + SECOND + clock <= 0 {
         state.broken(format_args!(
             "B{} at P{}: a token is sent {} ms after its end",

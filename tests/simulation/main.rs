@@ -34,9 +34,9 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Seeds beyond the usual ones whose stories once broke a law.
-const ONCE_BROKEN: [u64; 21] = [
-    10_450, 13_869, 15_141, 15_712, 17_810, 18_192, 19_962, 20_822, 21_447, 22_179, 22_183, 24_029, 25_170,
-    26_702, 28_021, 30_910, 31_638, 32_505, 34_171, 45_183, 47_180,
+const ONCE_BROKEN: [u64; 23] = [
+    10_450, 12_749, 13_869, 15_141, 15_712, 17_360, 17_810, 18_192, 19_962, 20_822, 21_447, 22_179, 22_183,
+    24_029, 25_170, 26_702, 28_021, 30_910, 31_638, 32_505, 34_171, 45_183, 47_180,
 ];
 
 /// Stories of an ordinary run.
@@ -71,7 +71,7 @@ fn play(seeds: std::ops::Range<u64>, enough: usize) -> (Vec<(u64, String)>, u64)
     (broken, next.into_inner().min(seeds.end) - seeds.start)
 }
 
-/// Holds: O6, R1, R3, R4, R5, R6, R7, R8, R9, R11, R13, R14 (not: a set-back that no request met), R17, S8, S13.
+/// Holds: O6, R1, R3, R4, R5, R6, R7, R8, R9, R11, R13, R14, R17, S8, S13.
 #[test]
 fn no_story_breaks_a_law() {
     if let Some(seed) = setting("HERO_SIM_SEED") {

@@ -166,7 +166,9 @@ impl Town {
         assert_eq!(settings.lease(), LEASE);
         let keeper = ForgeKeeper::new(settings, ports).unwrap();
         let gate = ForgeAuthLayer::new(keeper.clone()).layer(App { world: Arc::clone(&self.world) });
-        self.world.lock().tell(format_args!("P{process} starts (life {number})"));
+        let state = &mut *self.world.lock();
+        state.truth.begun.insert(number, state.time.real());
+        state.tell(format_args!("P{process} starts (life {number})"));
         self.processes.lock().unwrap()[process] = Some(Process { life, keeper, gate });
     }
 

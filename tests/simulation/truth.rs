@@ -17,6 +17,7 @@ use http::HeaderMap;
 use tokio::time::Instant;
 
 use crate::forge::{Fate, Forge};
+use crate::laws::NEAR;
 use crate::process::{CLIENT, House, ISSUER, LEASE, Life, WAIT, ring};
 use crate::world::{State, ready};
 
@@ -90,6 +91,8 @@ pub struct Truth {
     pub refused: BTreeMap<(u32, usize), i64>,
     /// Renewals that nothing but an app's word explains: by life and user.
     pub forced: BTreeMap<(u32, usize), i64>,
+    /// Which process has renewed whose token after how many set-backs.
+    pub doubted: BTreeSet<(u32, usize, usize)>,
     pub house: Option<House>,
     vault: Option<Vault>,
     pub sent: BTreeMap<u64, Sent>,
@@ -112,6 +115,10 @@ pub struct Truth {
     pub latest: Timestamp,
     /// When it was set back, and by how much; and when it last jumped at all.
     pub set_back: Vec<(i64, i64)>,
+    /// When it was set ahead, or the machine slept.
+    pub moved: Vec<i64>,
+    /// When each process began.
+    pub begun: BTreeMap<u32, i64>,
     pub jumped_at: i64,
     /// When it was last set ahead by more than a lease, or the machine slept.
     pub set_ahead_at: i64,
@@ -131,6 +138,7 @@ impl Truth {
             standings: Vec::new(),
             late: BTreeMap::new(),
             forced: BTreeMap::new(),
+            doubted: BTreeSet::new(),
             refused: BTreeMap::new(),
             house: None,
             vault: None,
@@ -147,6 +155,8 @@ impl Truth {
             trouble_until: i64::MIN / 2,
             latest: Timestamp::default(),
             set_back: Vec::new(),
+            moved: Vec::new(),
+            begun: BTreeMap::new(),
             jumped_at: i64::MIN / 2,
             set_ahead_at: i64::MIN / 2,
             jumps: 0,
@@ -265,6 +275,27 @@ impl Truth {
         self.set_back.iter().filter(|(at, _)| *at >= moment).map(|(_, by)| by).sum()
     }
 
+    /// The same, less what the process that got a request has seen: it looks when it gets one, and then not for a while. Of what
+    /// befell the clock between two looks it sees the sum.
+    pub fn unseen_since(&self, moment: i64, sent: &Sent) -> i64 {
+        let looks = || {
+            let known = self.sent.values().filter(|other| other.life == sent.life && other.session.is_some());
+            known.map(|other| other.at)
+        };
+        let is_muddled = |at| {
+            let before = looks().filter(|look| *look < at).max().unwrap_or(i64::MIN / 2) - NEAR;
+            let after = looks().filter(|look| *look > at).min().unwrap_or(sent.at) + NEAR;
+            self.moved.iter().any(|other| (before..=after).contains(other))
+        };
+        let lease = i64::try_from(LEASE.as_millis()).unwrap();
+        let is_unseen = |at| {
+            // One that was on its way when the clock was set back may be stored as one of since.
+            let on_its_way = at - moment <= lease;
+            on_its_way || at <= self.begun[&sent.life] || at + NEAR >= sent.at || is_muddled(at)
+        };
+        self.set_back.iter().filter(|(at, _)| *at >= moment && is_unseen(*at)).map(|(_, by)| by).sum()
+    }
+
     /// When a user last had nothing left to live by.
     pub fn justified_at(&self, user: usize) -> Option<i64> {
         self.justified_at[user]
@@ -363,6 +394,8 @@ impl State {
         if moved < 0 {
             self.truth.set_back.push((now, -moved));
             self.truth.set_back_from = self.truth.latest;
+        } else {
+            self.truth.moved.push(now);
         }
         self.truth.jumped_at = now;
         self.truth.jumps += 1;
@@ -377,6 +410,7 @@ impl State {
             *until += span;
         }
         self.time.sleep_through(span);
+        self.truth.moved.push(self.time.real());
         self.truth.latest = self.truth.latest.max(self.time.machine());
         self.truth.jumped_at = self.time.real();
         self.truth.set_ahead_at = self.time.real();

@@ -528,10 +528,41 @@ async fn sessions_of_a_dead_grant_live_by_the_set_of_a_sign_in_as_soon_as_it_is_
 
 /// Holds: R14.
 #[tokio::test(start_paused = true)]
-async fn a_clock_that_was_set_back_keeps_no_token_alive() {
+async fn a_token_ends_when_its_time_is_up_although_the_clock_was_set_back() {
+    let minutes = Duration::from_mins;
+    // Once the clock shows less than when it was obtained; and whether somebody comes before it shows more again.
+    for (before, comes) in [(40, true), (40, false), (3, true), (3, false)] {
+        let lab = Lab::with_grant().await;
+        let session = lab.exchange(1).await.unwrap().known.session.key;
+        let look = async || lab.keeper.known(session).await.unwrap().unwrap();
+        let obtained_at = lab.clock.now();
+        lab.clock.advance(minutes(before));
+        lab.clock.set(lab.clock.now().minus(minutes(10)));
+        if comes {
+            let ends_at = look().await.account.grant.access_expires_at;
+            assert_eq!(ends_at, obtained_at.plus(minutes(50)), "and the app is told so");
+            assert_eq!(renewed(&lab).await, Some(Renewal::Settled), "the forge is not asked");
+        }
+        lab.clock.advance(minutes(60 - before));
+        lab.forge.refreshes(async { Ok(set(2)) });
+        assert_eq!(renewed(&lab).await, Some(Renewal::Settled));
+        assert_eq!(stored(&lab).await, number(2));
+        // A token of since has all of its time.
+        let (now, known) = (lab.clock.now(), look().await);
+        assert_eq!(known.account.grant.access_expires_at, now.plus(minutes(60)));
+    }
+}
+
+/// Holds: R14.
+#[tokio::test(start_paused = true)]
+async fn a_clock_that_was_set_back_while_nobody_ran_keeps_no_token_alive() {
     let lab = Lab::new();
-    lab.write(lab.grant(1, 1)).await;
-    lab.clock.set(lab.clock.now().minus(Duration::from_mins(10)));
+    let grant = lab.grant(1, 1);
+    lab.write(GrantRecord {
+        access_expires_at: grant.access_expires_at.plus(Duration::from_mins(10)),
+        ..grant
+    })
+    .await;
     lab.forge.refreshes(async { Ok(set(2)) });
     assert_eq!(renewed(&lab).await, Some(Renewal::Settled));
     assert_eq!(stored(&lab).await, number(2));

@@ -1,0 +1,204 @@
+//! By how much the clock was set back, so that no token is believed to live longer for it.
+
+use std::collections::VecDeque;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use moka::sync::Cache;
+
+use crate::base::account::AccountKey;
+use crate::base::clock::{Clock, Timestamp};
+use crate::base::secret::same;
+use crate::gate::asking::Asking;
+use crate::session::record::GrantRecord;
+use crate::wire::ForgeToken;
+
+/// How far the clock may fall behind time that passes, between two looks; more was done to it.
+const SLACK: Duration = Duration::from_secs(1);
+
+/// Set-backs remembered at most; the oldest are forgotten.
+const MOST: usize = 16;
+
+/// Accounts of which it is remembered that their token is of since, at most. A forgotten one is renewed once more.
+const ACCOUNTS: u64 = 100_000;
+
+/// For how long: most tokens do not live longer.
+const KEPT: Duration = Duration::from_hours(1);
+
+/// Compares the clock with time that passes, each time that somebody looks. What was before the process began, nobody knows.
+#[derive(Debug)]
+pub(super) struct Steady {
+    seen: Mutex<Seen>,
+    /// Tokens that were obtained since the clock was set back, at a time that it shows for the second time.
+    since: Cache<AccountKey, (Obtained, ForgeToken)>,
+}
+
+#[derive(Debug)]
+struct Seen {
+    last: Asking,
+    /// How many set-backs are forgotten.
+    forgotten: usize,
+    set_backs: VecDeque<SetBack>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct SetBack {
+    /// The clock had not shown more before it.
+    until: Timestamp,
+    by: Duration,
+}
+
+/// When the forge was asked for a token.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Obtained {
+    pub at: Timestamp,
+    /// How many set-backs came before it.
+    after: usize,
+}
+
+impl Steady {
+    pub(super) fn new(clock: &dyn Clock) -> Self {
+        let seen = Seen { last: Asking::now(clock), forgotten: 0, set_backs: VecDeque::new() };
+        let since = Cache::builder().max_capacity(ACCOUNTS).time_to_live(KEPT).build();
+        Self { seen: Mutex::new(seen), since }
+    }
+
+    /// Looks.
+    pub(super) fn look(&self, clock: &dyn Clock) {
+        drop(self.looked(clock));
+    }
+
+    fn looked(&self, clock: &dyn Clock) -> std::sync::MutexGuard<'_, Seen> {
+        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = Asking::now(clock);
+        let expected = seen.last.at.plus(seen.last.passed(now));
+        let behind = expected.since(now.at);
+        if behind > SLACK {
+            if seen.set_backs.len() == MOST {
+                seen.set_backs.pop_front();
+                seen.forgotten += 1;
+            }
+            seen.set_backs.push_back(SetBack { until: expected, by: behind });
+        }
+        seen.last = now;
+        seen
+    }
+
+    /// A token is there that the forge was asked for.
+    pub(super) fn obtained(&self, asking: Asking, clock: &dyn Clock) -> Obtained {
+        let seen = self.looked(clock);
+        Obtained { at: asking.asked_at(clock), after: seen.forgotten + seen.set_backs.len() }
+    }
+
+    /// Whose it is is known too.
+    pub(super) fn remember(&self, account: AccountKey, obtained: Obtained, access: &ForgeToken) {
+        // Seldom: the clock has to show a time for the second time.
+        if !self.hidden(obtained.at, 0).is_zero() {
+            self.since.insert(account, (obtained, access.clone()));
+        }
+    }
+
+    /// By how much more time has passed than the clock shows since a token was obtained, at the most: one that another process
+    /// has obtained since seems older than it is.
+    pub(super) fn hidden_since(&self, grant: &GrantRecord) -> Duration {
+        let then = grant.obtained_at();
+        let hidden = self.hidden(then, 0);
+        if hidden.is_zero() {
+            return hidden;
+        }
+        // The forge gives two who ask in one second the same token; the first to ask has stored it.
+        let is_of_since = |(obtained, access): &(Obtained, ForgeToken)| {
+            obtained.at <= then || same(access.expose(), grant.access.expose())
+        };
+        match self.since.get(&grant.account.key()).filter(is_of_since) {
+            Some((obtained, _)) => self.hidden(then, obtained.after),
+            None => hidden,
+        }
+    }
+
+    fn hidden(&self, then: Timestamp, after: usize) -> Duration {
+        let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = seen.set_backs.iter().skip(after.saturating_sub(seen.forgotten));
+        known.filter(|set_back| then <= set_back.until).map(|set_back| set_back.by).sum()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::gate::lab::Lab;
+
+    const TEN: Duration = Duration::from_mins(10);
+
+    #[tokio::test]
+    async fn what_was_before_the_clock_was_set_back_is_older_than_it_shows_and_what_came_since_is_not() {
+        let lab = Lab::new();
+        let (clock, begun) = (&lab.clock, lab.grant(1, 1));
+        let steady = Steady::new(clock);
+        clock.advance(TEN * 2);
+        steady.look(clock);
+        assert_eq!(steady.hidden_since(&begun), Duration::ZERO, "time passes");
+        clock.set(clock.now().minus(SLACK));
+        steady.look(clock);
+        assert_eq!(steady.hidden_since(&begun), Duration::ZERO, "clocks are slowed down");
+        let before = clock.now();
+        clock.set(before.minus(TEN));
+        steady.look(clock);
+        clock.advance(TEN / 2);
+        let doubtful = lab.grant(1, 1);
+        clock.set(before.plus(SLACK));
+        let later = lab.grant(1, 1);
+        assert_eq!((steady.hidden_since(&begun), steady.hidden_since(&doubtful)), (TEN, TEN));
+        assert_eq!(steady.hidden_since(&later), Duration::ZERO, "the clock had not shown it before");
+        // Once more, and then right again.
+        clock.advance(TEN);
+        steady.look(clock);
+        clock.set(clock.now().minus(TEN / 2));
+        steady.look(clock);
+        assert_eq!((steady.hidden_since(&begun), steady.hidden_since(&later)), (TEN * 3 / 2, TEN / 2));
+        clock.set(clock.now().plus(TEN * 2));
+        steady.look(clock);
+        assert_eq!(steady.hidden_since(&later), TEN / 2);
+    }
+
+    #[tokio::test]
+    async fn a_token_of_since_is_known_until_the_clock_is_set_back_again() {
+        let lab = Lab::new();
+        let clock = &lab.clock;
+        let steady = Steady::new(clock);
+        clock.set(clock.now().minus(TEN));
+        let earlier = lab.grant(1, 2);
+        clock.advance(SLACK);
+        let (obtained, ours) = (steady.obtained(Asking::now(clock), clock), lab.grant(1, 1));
+        assert_eq!(steady.hidden_since(&ours), TEN, "whose it is is not known");
+        steady.remember(ours.account.key(), obtained, &ours.access);
+        assert_eq!(steady.hidden_since(&ours), Duration::ZERO);
+        assert_eq!(steady.hidden_since(&earlier), TEN, "another one");
+        let shared = GrantRecord { access: ours.access.clone(), ..earlier };
+        assert_eq!(steady.hidden_since(&shared), Duration::ZERO, "the same one, asked for before");
+        clock.advance(TEN * 2);
+        steady.look(clock);
+        clock.set(clock.now().minus(SLACK * 2));
+        steady.look(clock);
+        assert_eq!(steady.hidden_since(&ours), SLACK * 2);
+    }
+
+    #[tokio::test]
+    async fn what_is_remembered_has_a_most() {
+        let lab = Lab::new();
+        let (clock, begun) = (&lab.clock, lab.grant(1, 1));
+        clock.advance(TEN * 20);
+        let steady = Steady::new(clock);
+        let set_back = || {
+            clock.set(clock.now().minus(TEN));
+            steady.look(clock);
+        };
+        (0..MOST).for_each(|_| set_back());
+        let (obtained, ours) = (steady.obtained(Asking::now(clock), clock), lab.grant(1, 2));
+        steady.remember(ours.account.key(), obtained, &ours.access);
+        assert_eq!(steady.hidden_since(&ours), Duration::ZERO);
+        set_back();
+        assert_eq!(steady.hidden_since(&ours), TEN);
+        assert_eq!(steady.hidden_since(&begun), TEN * u32::try_from(MOST).unwrap(), "the first is forgotten");
+    }
+}
