@@ -56,10 +56,8 @@ impl TokenSource for Token {
 impl Answers for SocketService {
     type Answer = Full<Bytes>;
 
-    fn refuse(&self, _: &Parts, fault: Fault) -> Response<Full<Bytes>> {
-        let mut answer = Response::new(Full::default());
-        *answer.status_mut() = fault.status;
-        answer
+    fn refuse(&self, _: Option<&Parts>, fault: Fault) -> Response<Full<Bytes>> {
+        fault.problem().map(Full::from)
     }
 }
 

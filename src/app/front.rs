@@ -93,6 +93,16 @@ impl Front {
     }
 }
 
+impl Front {
+    fn explain(&self, head: &Parts, fault: Fault) -> Response<<Self as Answers>::Answer> {
+        let generation = self.now.load();
+        match generation.admin.as_ref().filter(|_| self.is_admins) {
+            Some(part) => part.stack.refuse(head, &fault).map(Either::Right),
+            None => generation.app.refuse(head, &fault).map(Either::Left),
+        }
+    }
+}
+
 type AnswerOf<S> = <S as Service<Request<RequestBody>>>::Response;
 type FutureOf<S> = <S as Service<Request<RequestBody>>>::Future;
 type BodyOf<R> = <R as HasBody>::Body;
@@ -136,12 +146,12 @@ impl Service<Request<RequestBody>> for Front {
 impl Answers for Front {
     type Answer = Either<GateBody<ForwardBody>, BodyOf<AnswerOf<AdminStack>>>;
 
-    fn refuse(&self, head: &Parts, fault: Fault) -> Response<Self::Answer> {
-        let generation = self.now.load();
-        let answer = match generation.admin.as_ref().filter(|_| self.is_admins) {
-            Some(part) => part.stack.refuse(head, &fault).map(Either::Right),
-            None => generation.app.refuse(head, &fault).map(Either::Left),
+    fn refuse(&self, head: Option<&Parts>, fault: Fault) -> Response<Self::Answer> {
+        let Some(head) = head else {
+            // No method and no path: there is nothing that an access line could say of it. The server has a line for it.
+            return self.explain(&Request::new(()).into_parts().0, fault);
         };
+        let answer = self.explain(head, fault);
         if enabled!(target: ACCESS, tracing::Level::INFO) {
             Line::of(&head.method, &head.uri, &head.extensions).write(&answer);
         }

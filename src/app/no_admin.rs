@@ -43,7 +43,7 @@ impl<B> Service<Request<B>> for Admin {
 impl Answers for Admin {
     type Answer = Full<Bytes>;
 
-    fn refuse(&self, _: &Parts, _: Fault) -> Response<Full<Bytes>> {
+    fn refuse(&self, _: Option<&Parts>, _: Fault) -> Response<Full<Bytes>> {
         match *self {}
     }
 }

@@ -1,7 +1,8 @@
 //! A failure that a visitor must be told of. The room that meets it names it; the gate makes the page or the
 //! problem+json out of it, so that all of them look alike.
 
-use http::StatusCode;
+use http::header::{self, HeaderValue};
+use http::{Response, StatusCode};
 
 /// Why there is no proper answer. It travels in a response's extensions, beside an empty body; a request's body that
 /// breaks a limit ends in one as its error.
@@ -14,6 +15,24 @@ pub struct Fault {
     pub reason: &'static str,
     /// One plain sentence for people, without a full stop; nothing of the inside in it.
     pub title: &'static str,
+}
+
+impl Fault {
+    /// The answer, as problem+json (RFC 9457), of what has no gate before it.
+    pub fn problem(&self) -> Response<String> {
+        let Self { status, reason, title } = self;
+        let body = serde_json::json!({
+            "type": format!("urn:hero-proxy:{reason}"), "title": title, "status": status.as_u16(), "reason": reason,
+        });
+        let mut answer = Response::new(body.to_string());
+        *answer.status_mut() = *status;
+        let fixed = [
+            (header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json")),
+            (header::CACHE_CONTROL, HeaderValue::from_static("no-store")),
+        ];
+        answer.headers_mut().extend(fixed);
+        answer
+    }
 }
 
 /// The code of an answer of ours, in its extensions: for the log.

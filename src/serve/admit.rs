@@ -1,5 +1,5 @@
-//! What a request must be before anybody looks at it, pure. hyper has refused malformed framing, too many lines, and heads of
-//! more than twice the length that is allowed, with a bare status; these are the rules whose breach can be explained.
+//! What a request must be before anybody looks at it, pure. hyper has let through neither malformed framing, nor too many
+//! lines, nor a head of more than twice the length that is allowed: [`unread`](crate::serve::unread) explains those.
 
 use http::header::{self, HeaderValue};
 use http::uri::PathAndQuery;
@@ -9,13 +9,13 @@ use crate::base::fault::Fault;
 use crate::serve::body::TOO_LARGE;
 use crate::serve::settings::Limits;
 
-const fn fault(status: StatusCode, reason: &'static str, title: &'static str) -> Fault {
+pub(super) const fn fault(status: StatusCode, reason: &'static str, title: &'static str) -> Fault {
     Fault { status, reason, title }
 }
 
-const TARGET_TOO_LONG: Fault =
+pub(super) const TARGET_TOO_LONG: Fault =
     fault(StatusCode::URI_TOO_LONG, "target_too_long", "The request's address is too long");
-const HEAD_TOO_LARGE: Fault =
+pub(super) const HEAD_TOO_LARGE: Fault =
     fault(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, "head_too_large", "The request's head is too large");
 const BAD_HOST: Fault =
     fault(StatusCode::BAD_REQUEST, "bad_host", "The request must name exactly one host (RFC 9112 §3.2)");

@@ -1,7 +1,7 @@
 //! One connection, from its first byte to its last. Nothing in here asks for `Send`, so that a runtime per core can
 //! run it too.
 
-use std::pin::pin;
+use std::pin::Pin;
 use std::sync::Arc;
 
 use hyper::server::conn::http1;
@@ -11,8 +11,11 @@ use tokio_util::sync::CancellationToken;
 
 use crate::base::peer::{Peer, PeerCredentials};
 use crate::serve::edge::{Answers, Edge};
+use crate::serve::linger::linger;
 use crate::serve::patience::Patience;
 use crate::serve::settings::Limits;
+use crate::serve::turn::{Held, Turn};
+use crate::serve::unread::{self, End};
 
 /// hyper refuses to work with less.
 const LEAST_BUFFER_BYTES: usize = 8192;
@@ -37,8 +40,9 @@ pub(super) async fn serve<I, S>(
     I: AsyncRead + AsyncWrite + Unpin + 'static,
     S: Answers,
 {
-    let io = TokioIo::new(Patience::new(io, limits.client_idle_timeout));
-    // What is too long is refused with a reason as long as it is not longer than twice the limit.
+    let turn = Turn::new();
+    let io = TokioIo::new(Held::new(Patience::new(io, limits.client_idle_timeout), turn.clone()));
+    // What is too long is told from its own lines as long as it is not longer than twice the limit.
     let head_bytes = limits.max_head_bytes.saturating_mul(2);
     // Plain http1, not hyper-util's `auto`: that one waits for ever on a client that says nothing.
     let mut builder = http1::Builder::new();
@@ -50,36 +54,32 @@ pub(super) async fn serve<I, S>(
         .max_header_size(head_bytes)
         .max_buf_size(head_bytes.max(LEAST_BUFFER_BYTES))
         .half_close(false);
-    let mut connection = pin!(builder.serve_connection(io, Edge { service, peer, limits }));
-    let ended = tokio::select! {
-        ended = connection.as_mut() => ended,
-        () = ending.soon.cancelled() => {
-            connection.as_mut().graceful_shutdown();
-            tokio::select! {
-                ended = connection.as_mut() => ended,
-                () = ending.now.cancelled() => Ok(()),
-            }
-        }
-    };
-    match ended {
-        Ok(()) => {}
-        // It never became a request, so it has no id; hyper has answered it with a bare status.
-        Err(error) if error.is_parse() => {
-            tracing::info!(peer = %peer.0, reason = reason(&error), %error, "a request that is none was refused");
-        }
-        // Mostly a client that went away or was too slow: nobody must act.
-        Err(error) => tracing::debug!(%error, "connection ended early"),
+    let mut connection = builder.serve_connection(io, Edge { service, peer, limits, turn });
+    let mut ended = ending.soon.run_until_cancelled(&mut connection).await;
+    if ended.is_none() {
+        Pin::new(&mut connection).graceful_shutdown();
+        ended = ending.now.run_until_cancelled(&mut connection).await;
     }
-}
-
-/// What was wrong with bytes that never became a request, as a code that stays. hyper's own words, which stand beside it,
-/// are fixed too: neither repeats a byte of what came.
-fn reason(error: &hyper::Error) -> &'static str {
-    if error.is_parse_too_large() {
-        "head_too_large"
-    } else if error.is_parse_version_h2() {
-        "http2"
-    } else {
-        "bad_syntax"
+    let Some(ended) = ended else { return };
+    let http1::Parts { io, read_buf, service: edge, .. } = connection.into_parts();
+    let left = io.into_inner().leave();
+    let Err(error) = ended else {
+        if left.is_refused {
+            ending.now.run_until_cancelled(Box::pin(linger(left.io))).await;
+        }
+        return;
+    };
+    let why = unread::why(End::of(&error), left.kept_back, &read_buf, head_bytes);
+    drop(read_buf);
+    match why {
+        Some(fault) if left.is_settled => {
+            // Seldom, so it has memory of its own: each connection would else be as large.
+            let explained = Box::pin(unread::explain(left.io, edge.service, peer.0, fault, &error));
+            ending.now.run_until_cancelled(explained).await;
+        }
+        // Behind an answer that was not read: hyper's own went out, if any.
+        Some(fault) if error.is_parse() => unread::tell(peer.0, fault, None, &error),
+        // Mostly a client that went away or was too slow: nobody must act.
+        _ => tracing::debug!(%error, "connection ended early"),
     }
 }

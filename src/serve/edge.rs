@@ -3,7 +3,7 @@
 use std::convert::Infallible;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use http::header::{self, HeaderMap, HeaderValue};
@@ -20,6 +20,7 @@ use crate::base::peer::{Peer, PeerCredentials};
 use crate::serve::admit::admit;
 use crate::serve::body::RequestBody;
 use crate::serve::settings::Limits;
+use crate::serve::turn::{Owed, Turn};
 
 /// A service that answers requests, those that the server does not admit too.
 pub trait Answers:
@@ -28,9 +29,9 @@ pub trait Answers:
     /// The body of its answers.
     type Answer: Body<Data = Bytes, Error: Into<Box<dyn std::error::Error + Send + Sync>>> + 'static;
 
-    /// The answer to a request that is not admitted, and that the service never sees. The server adds that the connection
-    /// ends.
-    fn refuse(&self, head: &Parts, fault: Fault) -> Response<Self::Answer>;
+    /// The answer to a request that is not admitted, and that the service never sees; without a head to what never became a
+    /// request. The server adds that the connection ends.
+    fn refuse(&self, head: Option<&Parts>, fault: Fault) -> Response<Self::Answer>;
 }
 
 /// The service as one connection sees it.
@@ -39,14 +40,16 @@ pub(super) struct Edge<S> {
     pub(super) service: S,
     pub(super) peer: (Peer, Option<PeerCredentials>),
     pub(super) limits: Arc<Limits>,
+    pub(super) turn: Turn,
 }
 
 impl<S: Answers> hyper::service::Service<Request<Incoming>> for Edge<S> {
-    type Response = Response<S::Answer>;
+    type Response = Response<Owed<S::Answer>>;
     type Error = Infallible;
     type Future = EdgeFuture<S>;
 
     fn call(&self, request: Request<Incoming>) -> EdgeFuture<S> {
+        let turn = Some(self.turn.owe());
         let (mut head, body) = request.into_parts();
         let (peer, credentials) = self.peer;
         head.extensions.insert(peer);
@@ -54,12 +57,13 @@ impl<S: Answers> hyper::service::Service<Request<Incoming>> for Edge<S> {
             head.extensions.insert(credentials);
         }
         if let Err(fault) = admit(&mut head, body.size_hint().exact(), &self.limits) {
-            let mut answer = self.service.refuse(&head, fault);
+            let mut answer = self.service.refuse(Some(&head), fault);
             mark_refusal(fault.status, answer.headers_mut());
-            return EdgeFuture::Refused { answer: Some(answer) };
+            self.turn.refuse();
+            return EdgeFuture { inner: Inner::Refused { answer: Some(answer) }, turn };
         }
         let request = Request::from_parts(head, RequestBody::new(body, &self.limits));
-        EdgeFuture::Inner { inner: Oneshot::new(self.service.clone(), request) }
+        EdgeFuture { inner: Inner::Under { inner: Oneshot::new(self.service.clone(), request) }, turn }
     }
 }
 
@@ -74,27 +78,40 @@ fn mark_refusal(status: StatusCode, headers: &mut HeaderMap) {
 
 pin_project! {
     /// An answer under way.
-    #[project = EdgeState]
-    pub(super) enum EdgeFuture<S>
+    pub(super) struct EdgeFuture<S>
+    where
+        S: Answers,
+    {
+        #[pin]
+        inner: Inner<S>,
+        turn: Option<Turn>,
+    }
+}
+
+pin_project! {
+    #[project = InnerNow]
+    enum Inner<S>
     where
         S: Answers,
     {
         Refused { answer: Option<Response<S::Answer>> },
-        Inner { #[pin] inner: Oneshot<S, Request<RequestBody>> },
+        Under { #[pin] inner: Oneshot<S, Request<RequestBody>> },
     }
 }
 
 impl<S: Answers> Future for EdgeFuture<S> {
-    type Output = Result<Response<S::Answer>, Infallible>;
+    type Output = Result<Response<Owed<S::Answer>>, Infallible>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        match self.project() {
-            EdgeState::Inner { inner } => inner.poll(cx),
-            EdgeState::Refused { answer } => match answer.take() {
-                Some(answer) => Poll::Ready(Ok(answer)),
-                // A future is not polled again after it was ready.
-                None => Poll::Pending,
-            },
+        let this = self.project();
+        let answer = match this.inner.project() {
+            InnerNow::Under { inner } => Some(ready!(inner.poll(cx))?),
+            InnerNow::Refused { answer } => answer.take(),
+        };
+        match (answer, this.turn.take()) {
+            (Some(answer), Some(turn)) => Poll::Ready(Ok(answer.map(|body| Owed::new(body, turn)))),
+            // A future is not polled again after it was ready.
+            _ => Poll::Pending,
         }
     }
 }

@@ -69,10 +69,8 @@ impl<B> Service<Request<B>> for Health {
 impl Answers for Health {
     type Answer = Full<Bytes>;
 
-    fn refuse(&self, _: &request::Parts, fault: Fault) -> Response<Full<Bytes>> {
-        let mut answer = Response::new(Full::default());
-        *answer.status_mut() = fault.status;
-        answer
+    fn refuse(&self, _: Option<&request::Parts>, fault: Fault) -> Response<Full<Bytes>> {
+        fault.problem().map(Full::from)
     }
 }
 

@@ -12,8 +12,11 @@ mod body;
 mod connection;
 mod edge;
 mod health;
+mod linger;
 mod listen;
 mod patience;
+mod turn;
+mod unread;
 
 pub mod settings;
 

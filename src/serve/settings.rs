@@ -60,13 +60,13 @@ impl fmt::Display for Listen {
 pub struct Limits {
     /// Connections at once, over all listeners; one more is accepted when another has ended.
     pub max_connections: usize,
-    /// How long a request's head may take, and how long a kept connection may stay unused: then it is closed.
+    /// How long a request's head may take, 408, and how long a connection may stay unused: then it is closed.
     pub head_timeout: Duration,
     /// How long a body may stand still because of the client, sent or read: 408, or closed once an answer has begun.
     pub client_idle_timeout: Duration,
-    /// Header lines of a request at most: a bare 431, and the end of the connection.
+    /// Header lines of a request at most: 431, and the end of the connection.
     pub max_headers: usize,
-    /// Bytes of a request's head at most: 431; more than twice as many end the connection with a bare 431.
+    /// Bytes of a request's head at most: 431, and the end of the connection. No more than twice as many are kept.
     pub max_head_bytes: usize,
     /// Bytes of a request's target at most: 414.
     pub max_target_bytes: usize,

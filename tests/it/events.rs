@@ -121,15 +121,50 @@ async fn a_refusal_is_told_with_its_code_under_the_id_that_the_client_got() {
     let mut alice = house.signed_in("alice").await;
     assert_eq!(alice.fetch(&house.at("/")).await.status(), 200);
     assert_eq!(logs.events("request").pop().unwrap().get("reason"), None);
+}
 
-    // What never became a request has no id. It is told all the same.
-    let broken = RawClient::tcp(house.address).await.ask("GET / HTTP/1.1\r\nHost : x\r\n\r\n").await;
-    assert_eq!(broken.status, 400);
-    let many = format!("GET / HTTP/1.1\r\n{ours}{}\r\n", "X: y\r\n".repeat(100));
-    assert_eq!(RawClient::tcp(house.address).await.ask(many).await.status, 431);
-    let told = logs.events("a request that is none was refused");
-    assert_eq!(told.len(), 2, "{told:?}");
-    assert!(told.iter().all(|line| line["peer"] == "127.0.0.1" && line["level"] == "INFO"), "{told:?}");
-    let reasons: Vec<&str> = told.iter().map(|line| line["reason"].as_str().unwrap()).collect();
-    assert_eq!(reasons, ["bad_syntax", "head_too_large"]);
+/// Holds: K9, K11.
+#[tokio::test]
+async fn what_never_became_a_request_is_explained_like_everything_else_and_is_no_access() {
+    let house = TestHouse::start(Plan::default()).await;
+    let ours = format!("Host: {}\r\n", house.authority());
+    let logs = Logs::listen();
+    for (bytes, status, reason) in [
+        (format!("GET / HTTP/1.1\r\n{ours}Bad : x\r\n\r\n"), 400, "bad_syntax"),
+        (format!("GET / HTTP/1.1\r\n{ours}{}\r\n", "X: y\r\n".repeat(100)), 431, "too_many_headers"),
+        (format!("GET / HTTP/1.1\r\n{ours}X: {}\r\n", "y".repeat(128 * 1024)), 431, "head_too_large"),
+        (format!("GET /{} HTTP/1.1\r\n{ours}\r\n", "x".repeat(65 * 1024)), 414, "target_too_long"),
+        ("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_owned(), 505, "http2"),
+    ] {
+        let mut client = RawClient::tcp(house.address).await;
+        let answer = client.ask(&bytes).await;
+        assert!(client.is_closed().await, "{reason}");
+        let id = answer.value("x-request-id").unwrap();
+        assert_eq!(id.len(), 32, "{reason}");
+        let problem: serde_json::Value = serde_json::from_slice(&answer.body).unwrap();
+        assert_eq!(
+            (&problem["reason"], &problem["status"], &problem["request_id"], &problem["type"]),
+            (&reason.into(), &status.into(), &id.into(), &format!("urn:hero-proxy:{reason}").into())
+        );
+        assert!(problem["title"].as_str().is_some_and(|title| !title.is_empty()), "{problem}");
+        for (name, value) in [
+            ("content-type", "application/problem+json"),
+            ("connection", "close"),
+            ("cache-control", "no-store"),
+            ("x-content-type-options", "nosniff"),
+            ("referrer-policy", "no-referrer"),
+            ("content-length", &answer.body.len().to_string()),
+        ] {
+            assert_eq!(answer.value(name), Some(value), "{reason}");
+        }
+        assert_eq!((answer.status, answer.whole, answer.value("date").is_some()), (status, true, true));
+        let told = logs.events("a request that is none was refused").pop().unwrap();
+        assert_eq!(
+            (&told["reason"], &told["request_id"], &told["status"], &told["peer"], &told["level"]),
+            (&reason.into(), &id.into(), &status.into(), &"127.0.0.1".into(), &"INFO".into())
+        );
+    }
+    assert_eq!(logs.events("a request that is none was refused").len(), 5);
+    assert_eq!(logs.events("request").len(), 0, "there was none");
+    assert!(house.echo.is_untouched());
 }

@@ -8,10 +8,10 @@ use hero_proxy::base::peer::Peer;
 use hero_proxy::serve::settings::{Limits, Listen, Settings};
 use hero_proxy::serve::{Listeners, Readiness, RequestBody};
 use http::{Request, Response};
-use http_body_util::Full;
+use http_body_util::{BodyExt as _, Full};
 
 use crate::support::bare::{Bare, Plain, http, settings};
-use crate::support::echo::{Echo, Gate, Step, ok};
+use crate::support::echo::{Echo, Gate, Step, canned, ok};
 use crate::support::logs::Logs;
 use crate::support::raw::RawClient;
 use crate::support::soon;
@@ -25,14 +25,33 @@ async fn limited(echo: &Echo, limits: Limits) -> Bare {
 }
 
 #[tokio::test]
-async fn a_client_that_says_nothing_or_half_a_head_is_closed() {
+async fn a_client_that_says_nothing_is_closed_and_one_that_says_half_a_head_is_told_why() {
     let echo = Echo::tcp(|_| ok("")).await;
     let bare = limited(&echo, Limits { head_timeout: Duration::from_millis(700), ..Limits::default() }).await;
-    for beginning in ["", "PRI * ", "GET / HTTP/1.1\r\nHost: x\r\n"] {
+    let halves = ["PRI * ", "GET / HTTP/1.1\r\nHost: x\r\n"];
+    for beginning in halves {
         let mut client = bare.client().await;
         client.send(beginning).await;
+        let answer = client.answer().await;
+        assert_eq!((answer.status, answer.text().as_str()), (408, "head_too_slow"), "{beginning:?}");
         assert!(client.is_closed().await, "{beginning:?}");
     }
+    for beginning in halves {
+        let mut client = bare.client().await;
+        client.send(beginning).await;
+        client.finish().await;
+        let answer = client.answer().await;
+        assert_eq!((answer.status, answer.text().as_str()), (400, "head_broken"), "{beginning:?}");
+        assert!(client.is_closed().await, "{beginning:?}");
+    }
+    for nothing in ["", "\r\n"] {
+        let mut silent = bare.client().await;
+        silent.send(nothing).await;
+        assert!(silent.is_closed().await, "{nothing:?}");
+    }
+    let mut gone = bare.client().await;
+    gone.finish().await;
+    assert!(gone.is_closed().await, "came and went");
     assert!(echo.is_untouched());
     let mut kept = bare.client().await;
     assert_eq!(kept.ask(GET).await.status, 200);
@@ -117,7 +136,7 @@ async fn what_is_no_proper_request_reaches_nobody() {
 }
 
 #[tokio::test]
-async fn what_never_becomes_a_request_gets_one_bare_answer_and_a_line_that_quotes_nothing() {
+async fn what_never_becomes_a_request_gets_one_answer_that_says_why_and_a_line_that_quotes_nothing() {
     let echo = Echo::tcp(|_| ok("fine")).await;
     let bare = limited(&echo, Limits { max_head_bytes: 2000, max_headers: 20, ..Limits::default() }).await;
     let logs = Logs::listen();
@@ -133,7 +152,7 @@ async fn what_never_becomes_a_request_gets_one_bare_answer_and_a_line_that_quote
         ("GET /canary7 HTTP/3.0\r\nHost: x\r\n\r\n".to_owned(), 400, "bad_syntax"),
         // Somebody speaks TLS.
         ("\x16\x03\x01\x02\x00\x01\x00\x01canary7".to_owned(), 400, "bad_syntax"),
-        (head(&"canary7: y\r\n".repeat(20)), 431, "head_too_large"),
+        (head(&"canary7: y\r\n".repeat(20)), 431, "too_many_headers"),
         (head(&format!("X: canary7{}\r\n", "y".repeat(4000))), 431, "head_too_large"),
     ];
     for (request, status, reason) in cases {
@@ -145,8 +164,11 @@ async fn what_never_becomes_a_request_gets_one_bare_answer_and_a_line_that_quote
             }
             let (before, told_before) = (echo.seen().len(), logs.events(REFUSED).len());
             let answer = client.ask(&request).await;
-            assert_eq!((answer.status, answer.whole, answer.text().as_str()), (status, true, ""), "{what}");
-            assert_eq!(answer.value("content-length"), Some("0"), "{what}");
+            assert_eq!(
+                (answer.status, answer.whole, answer.text().as_str()),
+                (status, true, reason),
+                "{what}"
+            );
             assert_eq!(answer.value("connection"), Some("close"), "{what}");
             assert_eq!(answer.headers.len(), 3, "{what}: {:?}", answer.headers);
             assert!(answer.value("date").is_some(), "{what}");
@@ -164,15 +186,197 @@ async fn what_never_becomes_a_request_gets_one_bare_answer_and_a_line_that_quote
     // hyper has a limit of its own for targets, where the operator lets heads be larger.
     let wide = limited(&echo, Limits { max_head_bytes: 256 * 1024, ..Limits::default() }).await;
     let target = format!("GET /canary7{} HTTP/1.1\r\nHost: x\r\n\r\n", "x".repeat(64 * 1024));
-    assert_eq!(wide.ask(target).await.status, 414);
-    assert_eq!(logs.events(REFUSED).pop().unwrap()["reason"], "head_too_large");
-    // Who speaks HTTP/2 without asking would not understand an answer in HTTP/1.1.
+    let answer = wide.ask(target).await;
+    assert_eq!((answer.status, answer.text().as_str()), (414, "target_too_long"));
+    assert_eq!(logs.events(REFUSED).pop().unwrap()["reason"], "target_too_long");
+    // Who speaks HTTP/2 without asking is answered in what is spoken here: their programs know how that begins.
     let mut client = bare.client().await;
     client.send("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n").await;
+    let answer = client.answer().await;
+    assert_eq!((answer.status, answer.text().as_str()), (505, "http2"));
     assert!(client.is_closed().await);
     assert_eq!(logs.events(REFUSED).pop().unwrap()["reason"], "http2");
     assert!(echo.seen().iter().all(|seen| seen.target() == "/"), "nothing but the good ones");
     assert!(!logs.text().contains("canary7"), "{}", logs.text());
+}
+
+/// What is no request, behind one that is.
+const GARBAGE: &str = "canary7\r\n\r\n";
+
+/// Reads the answer to [`GARBAGE`], and that nothing comes behind it.
+async fn explained(client: &mut RawClient, what: &str) {
+    let answer = client.answer().await;
+    assert_eq!(
+        (answer.status, answer.text().as_str(), answer.whole),
+        (400, "bad_syntax", true),
+        "{what}: {answer:?}"
+    );
+    assert_eq!(answer.value("connection"), Some("close"), "{what}");
+    assert!(client.is_closed().await, "{what}");
+}
+
+#[tokio::test]
+async fn an_answer_before_what_is_no_request_comes_whole_and_as_it_is() {
+    let large = "z".repeat(3_000_000);
+    let length = large.len();
+    let echo = Echo::tcp(move |seen| match seen.target() {
+        "/empty" => canned("HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n"),
+        "/none" => canned("HTTP/1.1 204 No Content\r\n\r\n"),
+        "/chunks" => {
+            canned("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nch\r\n4\r\nunks\r\n0\r\n\r\n")
+        }
+        "/large" => canned(format!("HTTP/1.1 200 OK\r\nContent-Length: {length}\r\n\r\n{large}")),
+        _ if seen.line().starts_with("HEAD") => canned("HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\n"),
+        _ => ok("fine"),
+    })
+    .await;
+    let bare = Bare::to(&echo).await;
+    for (method, path, status, length) in [
+        ("GET", "/", 200, 4),
+        ("HEAD", "/", 200, 0),
+        ("GET", "/empty", 400, 0),
+        ("GET", "/none", 204, 0),
+        ("GET", "/chunks", 200, 6),
+        ("GET", "/large", 200, length),
+    ] {
+        for times in [1, 3] {
+            let what = format!("{method} {path} {times}");
+            let good = format!("{method} {path} HTTP/1.1\r\nHost: x\r\n\r\n");
+            let mut client = bare.client().await;
+            client.send(format!("{}{GARBAGE}", good.repeat(times))).await;
+            for _ in 0..times {
+                let mut answer = client.head().await;
+                if method != "HEAD" {
+                    client.body(&mut answer).await;
+                }
+                assert_eq!((answer.status, answer.body.len()), (status, length), "{what}");
+                assert_eq!(answer.value("connection"), None, "{what}");
+            }
+            explained(&mut client, &what).await;
+        }
+    }
+    // In the version of the request before.
+    let mut client = bare.client().await;
+    let old = "GET / HTTP/1.0\r\nHost: x\r\nConnection: keep-alive\r\n\r\n";
+    client.send(format!("{old}{GARBAGE}")).await;
+    assert_eq!(client.answer().await.text(), "fine");
+    explained(&mut client, "1.0").await;
+    // Expected to go on, and gone on.
+    let mut client = bare.client().await;
+    client.send("POST / HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 2\r\n\r\n").await;
+    assert_eq!(client.head().await.status, 100);
+    client.send(format!("ab{GARBAGE}")).await;
+    assert_eq!(client.answer().await.text(), "fine");
+    explained(&mut client, "continue").await;
+}
+
+#[tokio::test]
+async fn an_answer_that_was_there_before_its_request_had_ended_is_no_part_of_what_comes_behind() {
+    let service = tower::service_fn(|request: Request<RequestBody>| async move {
+        tokio::spawn(request.into_body().collect());
+        Ok::<_, Infallible>(Response::new(Full::<Bytes>::from("early")))
+    });
+    let mut client = RawClient::tcp(served(service).await).await;
+    client.send("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\n01234").await;
+    assert_eq!(client.answer().await.text(), "early");
+    client.send(format!("56789{GARBAGE}")).await;
+    explained(&mut client, "early").await;
+}
+
+#[tokio::test]
+async fn an_apps_own_bare_400_is_the_apps() {
+    let service = tower::service_fn(|request: Request<RequestBody>| async move {
+        let mut answer = Response::new(Full::<Bytes>::default());
+        *answer.status_mut() = http::StatusCode::BAD_REQUEST;
+        if request.uri().path() == "/close" {
+            answer.headers_mut().insert("connection", http::HeaderValue::from_static("close"));
+        }
+        Ok::<_, Infallible>(answer)
+    });
+    let address = served(service).await;
+    let mut client = RawClient::tcp(address).await;
+    for path in ["/", "/", "/close"] {
+        let answer = client.ask(format!("GET {path} HTTP/1.1\r\nHost: x\r\n\r\n")).await;
+        assert_eq!(
+            (answer.status, answer.value("content-length"), answer.text().as_str()),
+            (400, Some("0"), "")
+        );
+        let names: Vec<&str> = answer.headers.iter().map(|(name, _)| name.as_str()).collect();
+        assert_eq!(names.len(), if path == "/close" { 3 } else { 2 }, "{names:?}");
+    }
+    assert!(client.is_closed().await);
+}
+
+/// A server of this service alone.
+async fn served<S>(service: S) -> std::net::SocketAddr
+where
+    S: tower::Service<Request<RequestBody>, Response = Response<Full<Bytes>>, Error = Infallible>
+        + Clone
+        + Send
+        + 'static,
+    S::Future: Send + 'static,
+{
+    let listen = vec!["127.0.0.1:0".parse().unwrap()];
+    let settings = Settings { listen, health: None, limits: Limits::default(), unix_mode: 0o660 };
+    let listeners = Listeners::bind(&settings).await.unwrap();
+    let Listen::Tcp(address) = listeners.addresses()[0] else { panic!("a TCP address") };
+    listeners.serve(Plain(service), Readiness::of([]));
+    address
+}
+
+#[tokio::test]
+async fn who_sends_on_behind_what_is_no_request_still_gets_all_of_the_answer() {
+    let echo = Echo::tcp(|_| ok("")).await;
+    let bare = Bare::to(&echo).await;
+    let mut client = bare.client().await;
+    let line = format!("X: {}\r\n", "y".repeat(1000));
+    assert!(client.send("GET / HTTP/1.1\r\nHost: x\r\nBad : x\r\n").await);
+    for part in 0..900 {
+        assert!(client.send(&line).await, "{part}");
+    }
+    explained(&mut client, "much more").await;
+    // For ever is too long.
+    let mut client = bare.client().await;
+    client.send(GARBAGE).await;
+    let more = vec![b'z'; 64 * 1024];
+    soon("the end of it", async { while client.send(&more).await {} }).await;
+    assert!(echo.is_untouched());
+}
+
+#[tokio::test]
+async fn who_sends_on_behind_a_refused_head_still_gets_all_of_the_answer() {
+    let echo = Echo::tcp(|_| ok("")).await;
+    let bare = limited(&echo, Limits { max_body_bytes: 10, ..Limits::default() }).await;
+    let mut client = bare.client().await;
+    assert!(client.send("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 900000\r\n\r\n").await);
+    let answer = client.answer().await;
+    assert_eq!((answer.status, answer.text().as_str()), (413, "request_body_too_large"));
+    assert!(client.is_closed().await);
+    for part in 0..900 {
+        assert!(client.send("z".repeat(1000)).await, "{part}");
+    }
+    assert!(echo.is_untouched());
+}
+
+#[tokio::test]
+async fn what_is_no_request_ends_no_other_connection() {
+    let gate = Gate::closed();
+    let held = gate.clone();
+    let echo = Echo::tcp(move |_| [vec![Step::Wait(held.clone())], ok("fine")].concat()).await;
+    let bare = Bare::to(&echo).await;
+    let mut kept = bare.client().await;
+    kept.send(GET).await;
+    echo.until("the request arrives", |echo| echo.seen().len() == 1).await;
+    for bytes in [GARBAGE, "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", "\x16\x03\x01\x02\x00\x01\x00"] {
+        let mut client = bare.client().await;
+        client.send(bytes).await;
+        assert!([400, 505].contains(&client.answer().await.status));
+        assert!(client.is_closed().await);
+    }
+    gate.open();
+    assert_eq!(kept.answer().await.text(), "fine");
+    assert_eq!(kept.ask(GET).await.text(), "fine");
+    assert_eq!(echo.seen().len(), 2);
 }
 
 #[tokio::test]
@@ -311,6 +515,9 @@ async fn health_is_answered_on_its_own_listener_and_nowhere_else() {
     assert_eq!(prober.ask(live).await.status, 200, "a store that is down is no reason to restart");
     assert_eq!(prober.ask("GET /livez/ HTTP/1.1\r\nHost: x\r\n\r\n").await.status, 404);
     assert_eq!(prober.ask("GET /x HTTP/1.1\r\nHost: x\r\n\r\n").await.status, 404);
+    let refused = RawClient::tcp(health).await.ask(GARBAGE).await;
+    assert_eq!((refused.status, refused.value("content-type")), (400, Some("application/problem+json")));
+    assert!(refused.text().contains(r#""reason":"bad_syntax""#), "{}", refused.text());
     assert_eq!(RawClient::tcp(public).await.ask(live).await.text(), "/livez", "it is the backend's there");
 
     let drain = tokio::spawn(serve.shutdown(Duration::from_secs(5)));

@@ -67,7 +67,7 @@ where
 {
     type Answer = Either<B, Full<Bytes>>;
 
-    fn refuse(&self, _: &Parts, fault: Fault) -> Response<Self::Answer> {
+    fn refuse(&self, _: Option<&Parts>, fault: Fault) -> Response<Self::Answer> {
         let mut answer = Response::new(Either::Right(Full::from(fault.reason)));
         *answer.status_mut() = fault.status;
         answer

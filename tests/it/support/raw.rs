@@ -77,6 +77,11 @@ impl RawClient {
         soon("send", self.socket.write_all(bytes.as_ref())).await.is_ok()
     }
 
+    /// Sends no more; what the other end says can still be read.
+    pub async fn finish(&mut self) {
+        soon("the end of sending", self.socket.shutdown()).await.unwrap();
+    }
+
     /// Sends one request and reads its answer.
     pub async fn ask(&mut self, request: impl AsRef<[u8]>) -> RawAnswer {
         let bodyless = request.as_ref().starts_with(b"HEAD ");
