@@ -11,6 +11,7 @@ use hyper::body::Incoming;
 use crate::base::fault::Fault;
 use crate::base::stall::Stall;
 use crate::serve::settings::Limits;
+use crate::serve::turn::Unread;
 
 pub(super) const TOO_LARGE: Fault = Fault {
     status: StatusCode::PAYLOAD_TOO_LARGE,
@@ -41,11 +42,26 @@ pub struct RequestBody {
     body: Incoming,
     bytes_left: u64,
     stall: Stall,
+    /// To be told when it has come to its end; none if there is no body at all.
+    unread: Option<Unread>,
 }
 
 impl RequestBody {
-    pub(super) fn new(body: Incoming, limits: &Limits) -> Self {
-        Self { body, bytes_left: limits.max_body_bytes, stall: Stall::new(limits.client_idle_timeout) }
+    pub(super) fn new(body: Incoming, limits: &Limits, unread: &Unread) -> Self {
+        let comes = !body.is_end_stream();
+        unread.set(comes);
+        Self {
+            body,
+            bytes_left: limits.max_body_bytes,
+            stall: Stall::new(limits.client_idle_timeout),
+            unread: comes.then(|| unread.clone()),
+        }
+    }
+
+    fn ended(&self) {
+        if let Some(unread) = &self.unread {
+            unread.set(false);
+        }
     }
 
     /// Counts what came.
@@ -69,6 +85,9 @@ impl Body for RequestBody {
             return Poll::Ready(Some(Err(RequestCut::Limit(TOO_SLOW))));
         };
         self.stall.moved();
+        if frame.is_none() || self.body.is_end_stream() {
+            self.ended();
+        }
         Poll::Ready(frame.map(|frame| match frame {
             Ok(frame) => self.take(frame),
             Err(error) => Err(RequestCut::Broken(error.into())),

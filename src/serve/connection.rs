@@ -64,7 +64,7 @@ pub(super) async fn serve<I, S>(
     let http1::Parts { io, read_buf, service: edge, .. } = connection.into_parts();
     let left = io.into_inner().leave();
     let Err(error) = ended else {
-        if left.is_refused {
+        if left.is_unread {
             ending.now.run_until_cancelled(Box::pin(linger(left.io))).await;
         }
         return;

@@ -59,10 +59,10 @@ impl<S: Answers> hyper::service::Service<Request<Incoming>> for Edge<S> {
         if let Err(fault) = admit(&mut head, body.size_hint().exact(), &self.limits) {
             let mut answer = self.service.refuse(Some(&head), fault);
             mark_refusal(fault.status, answer.headers_mut());
-            self.turn.refuse();
+            self.turn.unread().set(true);
             return EdgeFuture { inner: Inner::Refused { answer: Some(answer) }, turn };
         }
-        let request = Request::from_parts(head, RequestBody::new(body, &self.limits));
+        let request = Request::from_parts(head, RequestBody::new(body, &self.limits, self.turn.unread()));
         EdgeFuture { inner: Inner::Under { inner: Oneshot::new(self.service.clone(), request) }, turn }
     }
 }

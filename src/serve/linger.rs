@@ -1,4 +1,4 @@
-//! A refused client may still be sending. A socket that is closed over bytes which nobody has read makes TCP take back what
+//! A client that is refused, or answered before its request's body was read, may still be sending. A socket that is closed over bytes which nobody has read makes TCP take back what
 //! was just sent, the answer too (RFC 9112 §9.6): so the rest is read for a short while, and thrown away.
 
 use std::time::Duration;

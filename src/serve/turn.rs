@@ -29,19 +29,19 @@ const AT_REST: usize = 2;
 #[derive(Clone, Debug)]
 pub(super) struct Turn(Arc<State>);
 
-/// All of it is read and written in one task; it is atomic so that the task may move between threads.
+/// All but the body's part is read and written in one task; it is atomic so that the task may move between threads.
 #[derive(Debug)]
 struct State {
     /// Whether all that the service has said is written.
     is_settled: AtomicBool,
-    /// Whether a request was refused before the service saw it.
-    is_refused: AtomicBool,
+    /// Whether more of a request may come that nobody reads.
+    unread: Unread,
 }
 
 impl Turn {
     /// Nothing is said yet. One of it goes to [`Held`], one to the service.
     pub(super) fn new() -> Self {
-        Self(Arc::new(State { is_settled: AtomicBool::new(true), is_refused: AtomicBool::new(false) }))
+        Self(Arc::new(State { is_settled: AtomicBool::new(true), unread: Unread::default() }))
     }
 
     /// A request is handed over: what is written from now on is the answer's, until this is dropped and all is flushed.
@@ -50,9 +50,9 @@ impl Turn {
         self.clone()
     }
 
-    /// The answer is a refusal, with which the connection ends.
-    pub(super) fn refuse(&self) {
-        self.0.is_refused.store(true, Ordering::Relaxed);
+    /// What is known of the rest of the last request.
+    pub(super) fn unread(&self) -> &Unread {
+        &self.0.unread
     }
 
     fn is_settled(&self) -> bool {
@@ -64,6 +64,20 @@ impl Turn {
         if !self.is_settled() && Arc::strong_count(&self.0) <= AT_REST {
             self.0.is_settled.store(true, Ordering::Relaxed);
         }
+    }
+}
+
+/// Whether more of a request may come that nobody reads. Clones share it.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Unread(Arc<AtomicBool>);
+
+impl Unread {
+    pub(super) fn set(&self, is_unread: bool) {
+        self.0.store(is_unread, Ordering::Relaxed);
+    }
+
+    fn is_set(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
     }
 }
 
@@ -86,8 +100,8 @@ pub(super) struct Left<I> {
     pub(super) is_settled: bool,
     /// The status that hyper would have given, if it would have given one.
     pub(super) kept_back: Option<StatusCode>,
-    /// Whether it ended with the refusal of a request.
-    pub(super) is_refused: bool,
+    /// Whether more of its last request may come.
+    pub(super) is_unread: bool,
 }
 
 impl<I> Held<I> {
@@ -98,7 +112,7 @@ impl<I> Held<I> {
     pub(super) fn leave(self) -> Left<I> {
         Left {
             is_settled: self.turn.is_settled() && !self.is_puzzled,
-            is_refused: self.turn.0.is_refused.load(Ordering::Relaxed),
+            is_unread: self.turn.unread().is_set(),
             io: self.io,
             kept_back: self.kept_back,
         }

@@ -316,8 +316,20 @@ where
         + 'static,
     S::Future: Send + 'static,
 {
+    served_with(service, Limits::default()).await
+}
+
+/// The same, with limits.
+async fn served_with<S>(service: S, limits: Limits) -> std::net::SocketAddr
+where
+    S: tower::Service<Request<RequestBody>, Response = Response<Full<Bytes>>, Error = Infallible>
+        + Clone
+        + Send
+        + 'static,
+    S::Future: Send + 'static,
+{
     let listen = vec!["127.0.0.1:0".parse().unwrap()];
-    let settings = Settings { listen, health: None, limits: Limits::default(), unix_mode: 0o660 };
+    let settings = Settings { listen, health: None, limits, unix_mode: 0o660 };
     let listeners = Listeners::bind(&settings).await.unwrap();
     let Listen::Tcp(address) = listeners.addresses()[0] else { panic!("a TCP address") };
     listeners.serve(Plain(service), Readiness::of([]));
@@ -356,6 +368,34 @@ async fn who_sends_on_behind_a_refused_head_still_gets_all_of_the_answer() {
         assert!(client.send("z".repeat(1000)).await, "{part}");
     }
     assert!(echo.is_untouched());
+}
+
+#[tokio::test]
+async fn who_sends_on_behind_an_answer_that_did_not_wait_for_the_body_still_gets_all_of_it() {
+    let service = tower::service_fn(|request: Request<RequestBody>| async move {
+        let said = match request.uri().path() {
+            "/read" => request.into_body().collect().await.map_or("cut", |_| "whole"),
+            _ => "early",
+        };
+        Ok::<_, Infallible>(Response::new(Full::<Bytes>::from(said)))
+    });
+    let address = served_with(service, Limits { max_body_bytes: 10, ..Limits::default() }).await;
+    let head = |path: &str| format!("POST {path} HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n");
+    for (path, first, expected) in [
+        ("/", "1\r\nz\r\n", "early"),
+        ("/read", "b\r\nzzzzzzzzzzz\r\n", "cut"),
+        ("/read", "no length\r\n", "cut"),
+    ] {
+        let mut client = RawClient::tcp(address).await;
+        assert!(client.send(format!("{}{first}", head(path))).await);
+        let part = format!("3e8\r\n{}\r\n", "z".repeat(1000));
+        for number in 0..900 {
+            assert!(client.send(&part).await, "{path} {first:?} {number}");
+        }
+        let answer = client.answer().await;
+        assert_eq!((answer.text().as_str(), answer.whole), (expected, true), "{path} {first:?}");
+        assert!(client.is_closed().await, "{path} {first:?}");
+    }
 }
 
 #[tokio::test]
