@@ -405,10 +405,11 @@ impl Gatekeeper for ForgeKeeper {
 
     fn explain(&self, fault: &Fault, asked: &Asked) -> Answer {
         let advice = Reason::advice_on(fault).unwrap_or(match fault.status {
-            StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE => {
+            StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE if fault.reason == "head_too_large" => {
                 "Mostly a browser sends too many cookies, or too large ones. Delete this site's cookies in your browser, then open the page again."
             }
-            status if status.is_server_error() => {
+            StatusCode::REQUEST_TIMEOUT => "It stopped on its way here. Sending it again may help.",
+            status if status.is_server_error() && status != StatusCode::HTTP_VERSION_NOT_SUPPORTED => {
                 "Nothing is wrong with your sign-in. Try again in a moment; if it keeps happening, tell the operator the request id below."
             }
             _ => "The request cannot be served as it was sent. Sending it again as it is will not help.",

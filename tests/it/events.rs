@@ -129,12 +129,23 @@ async fn what_never_became_a_request_is_explained_like_everything_else_and_is_no
     let house = TestHouse::start(Plan::default()).await;
     let ours = format!("Host: {}\r\n", house.authority());
     let logs = Logs::listen();
-    for (bytes, status, reason) in [
-        (format!("GET / HTTP/1.1\r\n{ours}Bad : x\r\n\r\n"), 400, "bad_syntax"),
-        (format!("GET / HTTP/1.1\r\n{ours}{}\r\n", "X: y\r\n".repeat(100)), 431, "too_many_headers"),
-        (format!("GET / HTTP/1.1\r\n{ours}X: {}\r\n", "y".repeat(128 * 1024)), 431, "head_too_large"),
-        (format!("GET /{} HTTP/1.1\r\n{ours}\r\n", "x".repeat(65 * 1024)), 414, "target_too_long"),
-        ("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_owned(), 505, "http2"),
+    let (as_it_is, cookies) = ("as it is will not help", "this site's cookies");
+    for (bytes, status, reason, advice) in [
+        (format!("GET / HTTP/1.1\r\n{ours}Bad : x\r\n\r\n"), 400, "bad_syntax", as_it_is),
+        (
+            format!("GET / HTTP/1.1\r\n{ours}{}\r\n", "X: y\r\n".repeat(100)),
+            431,
+            "too_many_headers",
+            as_it_is,
+        ),
+        (
+            format!("GET / HTTP/1.1\r\n{ours}X: {}\r\n", "y".repeat(128 * 1024)),
+            431,
+            "head_too_large",
+            cookies,
+        ),
+        (format!("GET /{} HTTP/1.1\r\n{ours}\r\n", "x".repeat(65 * 1024)), 414, "target_too_long", as_it_is),
+        ("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_owned(), 505, "http2", as_it_is),
     ] {
         let mut client = RawClient::tcp(house.address).await;
         let answer = client.ask(&bytes).await;
@@ -147,6 +158,7 @@ async fn what_never_became_a_request_is_explained_like_everything_else_and_is_no
             (&reason.into(), &status.into(), &id.into(), &format!("urn:hero-proxy:{reason}").into())
         );
         assert!(problem["title"].as_str().is_some_and(|title| !title.is_empty()), "{problem}");
+        assert!(problem["detail"].as_str().is_some_and(|detail| detail.contains(advice)), "{problem}");
         for (name, value) in [
             ("content-type", "application/problem+json"),
             ("connection", "close"),
