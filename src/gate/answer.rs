@@ -89,9 +89,9 @@ fn way_out(status: StatusCode, reader: Reader) -> Option<Action> {
     // An empty reference is the page's own address. A form's is not one to open.
     let again = status.is_server_error() && reader == Reader::Navigation;
     Some(if again {
-        Action { id: "again", href: String::new(), label: "Try again", main: true }
+        Action { id: "again", href: String::new(), label: "Try again", main: true, apart: false }
     } else {
-        Action { id: "start", href: "/".to_owned(), label: "Go to the start page", main: true }
+        Action { id: "start", href: "/".to_owned(), label: "Go to the start page", main: true, apart: false }
     })
 }
 

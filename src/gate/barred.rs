@@ -64,8 +64,8 @@ impl ForgeKeeper {
             Standing::Good | Standing::Suspended | Standing::Refused => ("", "Go to the forge"),
         };
         let actions = vec![
-            Action { id: "forge", href: self.forge_link(page), label, main: true },
-            Action { id: "again", href: again.to_owned(), label: "Go on", main: false },
+            Action { id: "forge", href: self.forge_link(page), label, main: true, apart: false },
+            Action { id: "again", href: again.to_owned(), label: "Go on", main: false, apart: false },
         ];
         let offer = Offer {
             actions,

@@ -140,7 +140,8 @@ impl ForgeKeeper {
     fn perhaps_elsewhere(&self, ticket: &Ticket) -> Answer {
         let sessions = self.path("/auth/sessions");
         let href = self.login_link(&sessions);
-        let sign_in = Action { id: "sign-in", href, label: "Sign in and see your sessions", main: true };
+        let sign_in =
+            Action { id: "sign-in", href, label: "Sign in and see your sessions", main: true, apart: false };
         let login_url = Some(format!("{}{}", self.terms.origin, self.path("/auth/login")));
         let offer = Offer { actions: vec![sign_in], login_url, ..Offer::default() };
         answer::refuse(reason::PERHAPS_ELSEWHERE, offer, &ticket.asked)

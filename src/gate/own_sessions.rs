@@ -61,7 +61,7 @@ impl ForgeKeeper {
         } else {
             let Some(key) = keys.find(|key| key.handle().to_string() == wanted) else {
                 let href = self.path("/auth/sessions");
-                let back = Action { id: "sessions", href, label: "Your sessions", main: true };
+                let back = Action { id: "sessions", href, label: "Your sessions", main: true, apart: false };
                 let offer = Offer { actions: vec![back], ..Offer::default() };
                 return answer::refuse(reason::SESSION_UNKNOWN, offer, &ticket.asked);
             };

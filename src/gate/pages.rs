@@ -28,6 +28,8 @@ pub(super) struct Action {
     pub label: &'static str,
     /// Whether it is the one that most people want.
     pub main: bool,
+    /// Whether it opens apart, so that this page is still there for its next step: some cannot be had again.
+    pub apart: bool,
 }
 
 /// A page. All text is escaped by the template.
@@ -135,7 +137,7 @@ mod tests {
         let mut page = Page::new(evil, evil, evil);
         page.lines.push(evil.to_owned());
         page.who = Some(evil);
-        page.actions.push(Action { id: "x", href: evil.to_owned(), label: "y", main: true });
+        page.actions.push(Action { id: "x", href: evil.to_owned(), label: "y", main: true, apart: false });
         assert!(!page.html().contains("<script"));
         let moment = || Moment { words: evil.to_owned(), exact: evil.to_owned() };
         let item = SessionItem {

@@ -69,8 +69,14 @@ impl ForgeKeeper {
     pub(super) fn sign_in_actions(&self, target: &str) -> Vec<Action> {
         let applications = self.forge_link("user/settings/applications");
         vec![
-            Action { id: "sign-in", href: self.login_link(target), label: "Sign in", main: true },
-            Action { id: "forge", href: applications, label: "Go to the forge", main: false },
+            Action {
+                id: "sign-in",
+                href: self.login_link(target),
+                label: "Sign in",
+                main: true,
+                apart: false,
+            },
+            Action { id: "forge", href: applications, label: "Go to the forge", main: false, apart: false },
         ]
     }
 

@@ -30,6 +30,11 @@ await story(async (house) => {
   const revoke = await page.locator("#revoke").getAttribute("href");
   assert.equal(revoke, new URL("/user/settings/applications", house.forge).href);
   await visitor.look(page, "old-consent");
+  // It is told once, so its last step is still there for whoever has been to the forge.
+  const [forge] = await Promise.all([page.waitForEvent("popup"), page.locator("#revoke").click()]);
+  await forge.waitForURL(revoke);
+  await forge.close();
+  assert.match(await words(page, "#sign-in-again"), /after revoking/);
   await page.getByRole("link", { name: "Go on" }).click();
   await page.waitForURL(wanted);
   assert.equal(await source(), "none");
