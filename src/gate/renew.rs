@@ -169,7 +169,9 @@ async fn renew(
             }
         }
         let Some(grant) = keep::read(shared, account).await? else { return Ok(Renewal::Settled) };
-        let changed = seen.as_ref().is_some_and(|seen| !same(seen.access.expose(), grant.access.expose()));
+        // A new one may seem to have ended too, if the clock was set back: then it is for us to renew it.
+        let changed = seen.as_ref().is_some_and(|seen| !same(seen.access.expose(), grant.access.expose()))
+            && shared.freshness(&grant, law.min_ttl) != Freshness::Expired;
         if changed || is_settled(&grant, shared, law, refused) {
             note(shared, grant);
             return Ok(Renewal::Settled);

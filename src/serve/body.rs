@@ -47,20 +47,14 @@ pub struct RequestBody {
 }
 
 impl RequestBody {
-    pub(super) fn new(body: Incoming, limits: &Limits, unread: &Unread) -> Self {
-        let comes = !body.is_end_stream();
-        unread.set(comes);
-        Self {
-            body,
-            bytes_left: limits.max_body_bytes,
-            stall: Stall::new(limits.client_idle_timeout),
-            unread: comes.then(|| unread.clone()),
-        }
+    pub(super) fn new(body: Incoming, limits: &Limits, unread: Option<Unread>) -> Self {
+        let stall = Stall::new(limits.client_idle_timeout);
+        Self { body, bytes_left: limits.max_body_bytes, stall, unread }
     }
 
     fn ended(&self) {
         if let Some(unread) = &self.unread {
-            unread.set(false);
+            unread.end();
         }
     }
 

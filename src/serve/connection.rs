@@ -54,8 +54,9 @@ pub(super) async fn serve<I, S>(
         .max_header_size(head_bytes)
         .max_buf_size(head_bytes.max(LEAST_BUFFER_BYTES))
         .half_close(false);
-    let mut connection = builder.serve_connection(io, Edge { service, peer, limits, turn });
+    let mut connection = builder.serve_connection(io, Edge { service, peer, limits, turn: turn.clone() });
     let mut ended = ending.soon.run_until_cancelled(&mut connection).await;
+    let is_idle = ended.is_none() && turn.is_settled();
     if ended.is_none() {
         Pin::new(&mut connection).graceful_shutdown();
         ended = ending.now.run_until_cancelled(&mut connection).await;
@@ -64,12 +65,13 @@ pub(super) async fn serve<I, S>(
     let http1::Parts { io, read_buf, service: edge, .. } = connection.into_parts();
     let left = io.into_inner().leave();
     let Err(error) = ended else {
-        if left.is_unread {
+        // Of a body that was passed over hyper has read the rest, where a connection was kept.
+        if left.is_unread && !is_idle {
             ending.now.run_until_cancelled(Box::pin(linger(left.io))).await;
         }
         return;
     };
-    let why = unread::why(End::of(&error), left.kept_back, &read_buf, head_bytes);
+    let why = unread::why(End::of(&error), left.kept_back, &read_buf, head_bytes, left.is_first);
     drop(read_buf);
     match why {
         Some(fault) if left.is_settled => {

@@ -59,10 +59,11 @@ impl<S: Answers> hyper::service::Service<Request<Incoming>> for Edge<S> {
         if let Err(fault) = admit(&mut head, body.size_hint().exact(), &self.limits) {
             let mut answer = self.service.refuse(Some(&head), fault);
             mark_refusal(fault.status, answer.headers_mut());
-            self.turn.unread().set(true);
+            drop((!body.is_end_stream()).then(|| self.turn.body_comes()));
             return EdgeFuture { inner: Inner::Refused { answer: Some(answer) }, turn };
         }
-        let request = Request::from_parts(head, RequestBody::new(body, &self.limits, self.turn.unread()));
+        let unread = (!body.is_end_stream()).then(|| self.turn.body_comes());
+        let request = Request::from_parts(head, RequestBody::new(body, &self.limits, unread));
         EdgeFuture { inner: Inner::Under { inner: Oneshot::new(self.service.clone(), request) }, turn }
     }
 }

@@ -13,7 +13,7 @@
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
@@ -22,8 +22,8 @@ use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-/// Who has a clone while nothing is owed: the connection's socket and its service.
-const AT_REST: usize = 2;
+/// Who has a clone while nothing is owed: the connection, its socket and its service.
+const AT_REST: usize = 3;
 
 /// How things stand on a connection. Each answer under way holds a clone.
 #[derive(Clone, Debug)]
@@ -34,28 +34,39 @@ pub(super) struct Turn(Arc<State>);
 struct State {
     /// Whether all that the service has said is written.
     is_settled: AtomicBool,
-    /// Whether more of a request may come that nobody reads.
-    unread: Unread,
+    /// How many requests were handed over.
+    requests: AtomicU64,
+    /// Of which of them more may come that nobody reads; zero: of none.
+    unread: Arc<AtomicU64>,
 }
 
 impl Turn {
-    /// Nothing is said yet. One of it goes to [`Held`], one to the service.
+    /// Nothing is said yet. One of it stays with the connection, one goes to [`Held`], one to the service.
     pub(super) fn new() -> Self {
-        Self(Arc::new(State { is_settled: AtomicBool::new(true), unread: Unread::default() }))
+        Self(Arc::new(State {
+            is_settled: AtomicBool::new(true),
+            requests: AtomicU64::new(0),
+            unread: Arc::default(),
+        }))
     }
 
     /// A request is handed over: what is written from now on is the answer's, until this is dropped and all is flushed.
     pub(super) fn owe(&self) -> Self {
         self.0.is_settled.store(false, Ordering::Relaxed);
+        self.0.requests.fetch_add(1, Ordering::Relaxed);
+        self.0.unread.store(0, Ordering::Relaxed);
         self.clone()
     }
 
-    /// What is known of the rest of the last request.
-    pub(super) fn unread(&self) -> &Unread {
-        &self.0.unread
+    /// The request that was just handed over has a body.
+    pub(super) fn body_comes(&self) -> Unread {
+        let number = self.0.requests.load(Ordering::Relaxed);
+        self.0.unread.store(number, Ordering::Relaxed);
+        Unread { last: Arc::clone(&self.0.unread), number }
     }
 
-    fn is_settled(&self) -> bool {
+    /// Whether all that the service has said is written.
+    pub(super) fn is_settled(&self) -> bool {
         self.0.is_settled.load(Ordering::Relaxed)
     }
 
@@ -67,17 +78,17 @@ impl Turn {
     }
 }
 
-/// Whether more of a request may come that nobody reads. Clones share it.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Unread(Arc<AtomicBool>);
+/// To be told when a request's body has come to its end: until then more of it may come.
+#[derive(Debug)]
+pub(super) struct Unread {
+    last: Arc<AtomicU64>,
+    number: u64,
+}
 
 impl Unread {
-    pub(super) fn set(&self, is_unread: bool) {
-        self.0.store(is_unread, Ordering::Relaxed);
-    }
-
-    fn is_set(&self) -> bool {
-        self.0.load(Ordering::Relaxed)
+    /// It has. A later request's body is another matter.
+    pub(super) fn end(&self) {
+        let _ = self.last.compare_exchange(self.number, 0, Ordering::Relaxed, Ordering::Relaxed).is_ok();
     }
 }
 
@@ -102,6 +113,8 @@ pub(super) struct Left<I> {
     pub(super) kept_back: Option<StatusCode>,
     /// Whether more of its last request may come.
     pub(super) is_unread: bool,
+    /// Whether no request was handed over.
+    pub(super) is_first: bool,
 }
 
 impl<I> Held<I> {
@@ -112,7 +125,8 @@ impl<I> Held<I> {
     pub(super) fn leave(self) -> Left<I> {
         Left {
             is_settled: self.turn.is_settled() && !self.is_puzzled,
-            is_unread: self.turn.unread().is_set(),
+            is_unread: self.turn.0.unread.load(Ordering::Relaxed) != 0,
+            is_first: self.turn.0.requests.load(Ordering::Relaxed) == 0,
             io: self.io,
             kept_back: self.kept_back,
         }
@@ -227,10 +241,10 @@ mod tests {
 
     const HYPERS: &[u8] = b"HTTP/1.1 431 Request Header Fields Too Large\r\ncontent-length: 0\r\n\r\n";
 
-    fn held() -> (Held<DuplexStream>, DuplexStream, Turn) {
+    fn held() -> (Held<DuplexStream>, DuplexStream, [Turn; 2]) {
         let (io, client) = duplex(4096);
         let turn = Turn::new();
-        (Held::new(io, turn.clone()), client, turn)
+        (Held::new(io, turn.clone()), client, [turn.clone(), turn])
     }
 
     async fn received(io: Left<DuplexStream>, mut client: DuplexStream) -> String {
@@ -254,7 +268,7 @@ mod tests {
 
     #[tokio::test]
     async fn what_an_answer_says_passes_until_it_is_gone_and_flushed() {
-        let (mut io, client, turn) = held();
+        let (mut io, client, [turn, _service]) = held();
         let owed = turn.owe();
         io.write_all(HYPERS).await.unwrap();
         io.flush().await.unwrap();
@@ -284,7 +298,7 @@ mod tests {
 
     #[tokio::test]
     async fn an_answer_that_goes_late_settles_nothing_for_the_next_one() {
-        let (mut io, client, turn) = held();
+        let (mut io, client, [turn, _service]) = held();
         let first = turn.owe();
         let second = turn.owe();
         drop(first);

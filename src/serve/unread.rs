@@ -69,8 +69,14 @@ impl End {
 }
 
 /// What was wrong with bytes that never became a request; none: nothing, for there were none. `hypers` is the status that
-/// hyper would have given, `begun` what there is of a head, `head_bytes` how much there may be.
-pub(super) fn why(end: End, hypers: Option<StatusCode>, begun: &[u8], head_bytes: usize) -> Option<Fault> {
+/// hyper would have given, `begun` what there is of a head, `head_bytes` how much there may be, `is_first` whether there was no request before.
+pub(super) fn why(
+    end: End,
+    hypers: Option<StatusCode>,
+    begun: &[u8],
+    head_bytes: usize,
+    is_first: bool,
+) -> Option<Fault> {
     // Empty lines before a request are nothing (RFC 9112 §2.2).
     let is_begun = begun.iter().any(|byte| !matches!(byte, b'\r' | b'\n'));
     match (end, hypers) {
@@ -84,6 +90,9 @@ pub(super) fn why(end: End, hypers: Option<StatusCode>, begun: &[u8], head_bytes
         (End::Syntax, _) | (_, Some(_)) => Some(BAD_SYNTAX),
         // A connection that is kept, and unused for long enough, or closed by the client.
         (End::Time | End::Eof, None) if !is_begun => None,
+        // On a kept one hyper counts from the last answer: the head may have come at once, just too late for its connection.
+        // Who sent it tries again on another, and is not to be given an answer to pass on.
+        (End::Time, None) if !is_first => None,
         (End::Time, None) => Some(HEAD_TOO_SLOW),
         (End::Eof, None) => Some(HEAD_BROKEN),
         (End::Other, None) => None,
@@ -133,7 +142,11 @@ mod tests {
     #[test]
     fn what_was_wrong_has_one_reason_and_nothing_at_all_has_none() {
         let check = |end, hypers: Option<StatusCode>, begun, expected: Option<Fault>| {
-            assert_eq!(why(end, hypers, &vec![b'x'; begun], 100), expected, "{end:?} {hypers:?} {begun}");
+            assert_eq!(
+                why(end, hypers, &vec![b'x'; begun], 100, true),
+                expected,
+                "{end:?} {hypers:?} {begun}"
+            );
         };
         let too_large = Some(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE);
         check(End::Syntax, Some(StatusCode::BAD_REQUEST), 9, Some(BAD_SYNTAX));
@@ -148,8 +161,9 @@ mod tests {
         check(End::Eof, None, 9, Some(HEAD_BROKEN));
         for end in [End::Time, End::Eof, End::Other] {
             check(end, None, 0, None);
-            assert_eq!(why(end, None, b"\r\n", 100), None, "{end:?}");
+            assert_eq!(why(end, None, b"\r\n", 100, true), None, "{end:?}");
         }
         check(End::Other, None, 9, None);
+        assert_eq!(why(End::Time, None, b"GET", 100, false), None, "a kept connection");
     }
 }

@@ -55,6 +55,8 @@ async fn a_client_that_says_nothing_is_closed_and_one_that_says_half_a_head_is_t
     assert!(echo.is_untouched());
     let mut kept = bare.client().await;
     assert_eq!(kept.ask(GET).await.status, 200);
+    // Perhaps it was too late for its connection only; who sent it tries again.
+    kept.send("GET / HTTP/1.1\r\nHost: x\r\n").await;
     assert!(kept.is_closed().await, "a kept connection without a further request");
 }
 
@@ -328,12 +330,23 @@ where
         + 'static,
     S::Future: Send + 'static,
 {
+    serving(service, limits).await.0
+}
+
+/// The same, and the server itself.
+async fn serving<S>(service: S, limits: Limits) -> (std::net::SocketAddr, hero_proxy::serve::Serve)
+where
+    S: tower::Service<Request<RequestBody>, Response = Response<Full<Bytes>>, Error = Infallible>
+        + Clone
+        + Send
+        + 'static,
+    S::Future: Send + 'static,
+{
     let listen = vec!["127.0.0.1:0".parse().unwrap()];
     let settings = Settings { listen, health: None, limits, unix_mode: 0o660 };
     let listeners = Listeners::bind(&settings).await.unwrap();
     let Listen::Tcp(address) = listeners.addresses()[0] else { panic!("a TCP address") };
-    listeners.serve(Plain(service), Readiness::of([]));
-    address
+    (address, listeners.serve(Plain(service), Readiness::of([])))
 }
 
 #[tokio::test]
@@ -396,6 +409,55 @@ async fn who_sends_on_behind_an_answer_that_did_not_wait_for_the_body_still_gets
         assert_eq!((answer.text().as_str(), answer.whole), (expected, true), "{path} {first:?}");
         assert!(client.is_closed().await, "{path} {first:?}");
     }
+}
+
+#[tokio::test]
+async fn a_body_that_is_read_to_its_end_says_nothing_of_the_next_one() {
+    let (ends, ended) = (Gate::closed(), Gate::closed());
+    let (end, has_ended) = (ends.clone(), ended.clone());
+    let service = tower::service_fn(move |request: Request<RequestBody>| {
+        let (end, has_ended) = (end.clone(), has_ended.clone());
+        async move {
+            if request.uri().path() == "/first" {
+                tokio::spawn(async move {
+                    let body = request.into_body().collect();
+                    end.passed().await;
+                    drop(body.await);
+                    has_ended.open();
+                });
+            } else {
+                end.open();
+                has_ended.passed().await;
+            }
+            Ok::<_, Infallible>(Response::new(Full::<Bytes>::from("early")))
+        }
+    });
+    let mut client = RawClient::tcp(served(service).await).await;
+    client.send("POST /first HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\n01234").await;
+    assert_eq!(client.answer().await.text(), "early");
+    client.send("POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nz\r\n").await;
+    let part = format!("3e8\r\n{}\r\n", "z".repeat(1000));
+    for number in 0..900 {
+        assert!(client.send(&part).await, "{number}");
+    }
+    assert_eq!(client.answer().await.text(), "early");
+}
+
+#[tokio::test]
+async fn a_drain_does_not_listen_to_a_kept_connection_whose_body_was_passed_over() {
+    let service = tower::service_fn(|_: Request<RequestBody>| async {
+        Ok::<_, Infallible>(Response::new(Full::<Bytes>::from("fine")))
+    });
+    let (address, serve) = serving(service, Limits::default()).await;
+    let mut client = RawClient::tcp(address).await;
+    for _ in 0..2 {
+        assert_eq!(
+            client.ask("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nhello").await.text(),
+            "fine"
+        );
+    }
+    assert!(serve.shutdown(Duration::from_secs(1)).await, "clean, and the client says nothing more");
+    assert!(client.is_closed().await);
 }
 
 #[tokio::test]

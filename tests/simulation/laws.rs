@@ -171,7 +171,7 @@ pub fn looked_at(state: &mut State, user: usize, token: &str) {
 
 /// A token with this much life was renewed. Nothing but an app's word explains that while it is fresh, and such a word counts
 /// once in a minute.
-fn is_called_for(state: &mut State, life: &Life, user: usize, left: i64) {
+fn is_called_for(state: &mut State, life: &Life, user: usize, left: i64, is_own: bool) {
     let now = state.time.real();
     // Its life is counted from the question, and the forge may have taken its time: of a long one, more than a second.
     let slow = if state.forge.life * 1000 > 4 * margin(state) { millis(FORGE_TIMEOUT) } else { 0 };
@@ -181,9 +181,10 @@ fn is_called_for(state: &mut State, life: &Life, user: usize, left: i64) {
     {
         return;
     }
-    // One of which it is not known whether it was obtained before the clock was set back is renewed once.
+    // Another's, of which it is not known whether it was obtained before the clock was set back, is renewed once.
     let set_back = state.truth.set_back.len();
-    if state.truth.set_back_since(state.truth.begun[&life.number]) > 0
+    if !is_own
+        && state.truth.set_back_since(state.truth.begun[&life.number]) > 0
         && state.truth.doubted.insert((life.number, user, set_back))
     {
         return;
@@ -210,6 +211,7 @@ fn is_token_good(state: &mut State, sent: &Sent, user: usize, token: &str, heade
         return state.broken(format_args!("a token that the forge never gave out"));
     };
     let (owner, serial, left) = (issue.user, issue.serial, issue.ends_at - now);
+    let is_own = given_to(issue.fate) == Some(sent.life);
     if owner != user {
         state.broken(format_args!("a request of user {user} carries the token of user {owner}"));
     }
@@ -218,7 +220,7 @@ fn is_token_good(state: &mut State, sent: &Sent, user: usize, token: &str, heade
     }
     // A clock that was set back makes a token seem to live longer to whoever did not see it, or has looked just before.
     let began = state.time.real() + left - state.forge.life * 1000;
-    let clock = state.truth.unseen_since(began, sent);
+    let clock = state.truth.unseen_since(began, sent, is_own);
     if left + SECOND + clock <= 0 {
         state.broken(format_args!(
             "B{} at P{}: a token is sent {} ms after its end",
@@ -249,12 +251,21 @@ fn is_token_good(state: &mut State, sent: &Sent, user: usize, token: &str, heade
     }
 }
 
+/// Which process got a set from the forge, if one did.
+fn given_to(fate: Fate) -> Option<u32> {
+    match fate {
+        Fate::Delivered { life, .. } | Fate::OnItsWay { life, .. } => Some(life),
+        Fate::Lost | Fate::Dropped => None,
+    }
+}
+
 /// The forge has renewed a token.
 pub fn refreshed(state: &mut State, life: &Life, issue: usize) {
     let from = state.forge.issues[issue].from;
     if let Some(set) = from.map(|from| &state.forge.issues[from]) {
         let (user, left) = (set.user, set.ends_at - state.time.at_forge());
-        is_called_for(state, life, user, left);
+        let is_own = given_to(set.fate) == Some(life.number);
+        is_called_for(state, life, user, left, is_own);
     }
     let twin = state.forge.issues[..issue].iter().rev().find(|set| set.from == from);
     let excused = from.is_some_and(|from| state.forge.is_twin(from))

@@ -277,23 +277,25 @@ impl Truth {
 
     /// The same, less what the process that got a request has seen: it looks when it gets one, and then not for a while. Of what
     /// befell the clock between two looks it sees the sum.
-    pub fn unseen_since(&self, moment: i64, sent: &Sent) -> i64 {
+    pub fn unseen_since(&self, moment: i64, sent: &Sent, is_own: bool) -> i64 {
         let looks = || {
             let known = self.sent.values().filter(|other| other.life == sent.life && other.session.is_some());
             known.map(|other| other.at)
         };
         let is_muddled = |at| {
-            let before = looks().filter(|look| *look < at).max().unwrap_or(i64::MIN / 2) - NEAR;
+            let before = looks().filter(|look| *look < at).max().unwrap_or(self.begun[&sent.life]) - NEAR;
             let after = looks().filter(|look| *look > at).min().unwrap_or(sent.at) + NEAR;
             self.moved.iter().any(|other| (before..=after).contains(other))
         };
         let lease = i64::try_from(LEASE.as_millis()).unwrap();
         let is_unseen = |at| {
-            // One that was on its way when the clock was set back may be stored as one of since.
-            let on_its_way = at - moment <= lease;
+            // Another's that was on its way when the clock was set back may be stored as one of since.
+            let on_its_way = !is_own && at - moment <= lease;
             on_its_way || at <= self.begun[&sent.life] || at + NEAR >= sent.at || is_muddled(at)
         };
-        self.set_back.iter().filter(|(at, _)| *at >= moment && is_unseen(*at)).map(|(_, by)| by).sum()
+        // Less than a second is seen together with others only.
+        let is_unseen = |&&(at, by): &&(i64, i64)| at >= moment && (by <= 1_000 || is_unseen(at));
+        self.set_back.iter().filter(is_unseen).map(|(_, by)| by).sum()
     }
 
     /// When a user last had nothing left to live by.

@@ -555,7 +555,7 @@ async fn a_token_ends_when_its_time_is_up_although_the_clock_was_set_back() {
 
 /// Holds: R14.
 #[tokio::test(start_paused = true)]
-async fn a_clock_that_was_set_back_while_nobody_ran_keeps_no_token_alive() {
+async fn a_token_that_would_live_for_longer_than_it_was_given_is_renewed() {
     let lab = Lab::new();
     let grant = lab.grant(1, 1);
     lab.write(GrantRecord {
