@@ -10,6 +10,9 @@ use crate::gate::reason;
 use crate::gate::sign_in;
 use crate::gate::verdict::{Answer, Reader, Verdict};
 
+/// What somebody reads whose form met the end of the session. A browser sends a form once more when its answer is reloaded.
+const NOT_SENT_ON: &str = "What you sent has not reached the app. To send it as it is, sign in in another tab, then reload this page.";
+
 impl ForgeKeeper {
     /// Somebody without a session on a route that wants one.
     pub(super) async fn stranger(&self, ticket: Ticket) -> Verdict {
@@ -55,8 +58,15 @@ impl ForgeKeeper {
     /// What somebody without a session gets who cannot be sent to the forge: a form, a frame, a script.
     pub(super) fn sign_in_first(&self, ticket: &Ticket) -> Answer {
         let login_url = Some(format!("{}{}", self.terms.origin, self.path("/auth/login")));
+        // Whoever has typed something is not left to wonder where it went.
+        let sent = (!ticket.method.is_safe()).then(|| NOT_SENT_ON.to_owned());
         // The target of a form or a script is no page to come back to.
-        let offer = Offer { actions: self.sign_in_actions("/"), login_url, ..Offer::default() };
+        let offer = Offer {
+            lines: sent.into_iter().collect(),
+            actions: self.sign_in_actions("/"),
+            login_url,
+            ..Offer::default()
+        };
         let mut refusal = answer::refuse(reason::SIGN_IN_REQUIRED, offer, &ticket.asked);
         let challenge =
             format!("Cookie realm=\"{}\", form-action=\"{}\"", self.terms.origin, self.path("/auth/login"));

@@ -339,6 +339,12 @@ async fn every_answer_of_ours_is_private_complete_and_tells_nothing_of_the_insid
     let frame = framed.send("GET", &house.at("/app"), &[("Sec-Fetch-Mode", "navigate")], "").await;
     is_ours("in a frame", &frame);
     assert_eq!((frame.status(), frame.reason().as_deref()), (401, Some("sign_in_required")));
+    assert!(!frame.text().contains("has not reached the app"), "nothing was sent: {}", frame.text());
+    let form =
+        house.browser().send("POST", &house.at("/app"), &[("Sec-Fetch-Mode", "navigate")], "a=1").await;
+    is_ours("a form", &form);
+    assert_eq!((form.status(), form.reason().as_deref()), (401, Some("sign_in_required")));
+    assert!(form.text().contains("What you sent has not reached the app."), "{}", form.text());
     is_problem("a script", &nobody.clone().fetch(&house.at("/app")).await, 401, "sign_in_required");
     is_problem(
         "whoami of nobody",

@@ -182,6 +182,18 @@ fn a_token_of_an_old_wider_consent_is_withheld_and_the_visitor_is_told_once_how_
     tell("old_consent", &house(true), prepare, |_| {});
 }
 
+/// Holds: R15.
+#[test]
+fn whoever_revoked_the_app_signs_in_beside_what_was_typed_and_files_it() {
+    let (title, second) = ("Written before I revoked it", "Sent without a session");
+    tell(
+        "revoked",
+        &house(true),
+        |_| json!({ "title": title, "second": second }),
+        |demo| assert_eq!(issues(demo), [filed(title), filed(second)].concat()),
+    );
+}
+
 #[test]
 fn a_new_account_changes_its_password_first_and_then_lands_where_it_wanted() {
     tell("new_account", &house(true), |_| json!({}), |_| {});

@@ -301,6 +301,26 @@ async fn a_refused_token_falls_back_to_the_pasted_one_of_the_same_visitor_only()
     }
 }
 
+/// Where the operator believes the app (`renew_on_401`), the next request is right; elsewhere a sign-in by hand helps.
+#[tokio::test]
+async fn a_dead_token_is_told_to_the_proxy_and_the_visitor_signs_in_without_losing_the_text() {
+    let forge = forge(|_, _| answer(401, "", "")).await;
+    let house = house_with(url(&forge), |settings| settings.proxy_prefix = "/-".into()).await;
+    let page = house.file(ALICE, "t", "b").await;
+    assert_eq!((page.0.status, page.code().as_str()), (401, "passed-token-refused"));
+    assert_eq!(page.0.value("www-authenticate"), Some("Bearer error=\"invalid_token\""));
+    page.keeps("t", "b");
+    assert!(page.html().contains("Nothing was filed.") && !page.html().contains("fresh"), "{}", page.html());
+    assert_eq!(page.attribute("sign-in-link", "href"), "/-/auth/login?return_to=%2F");
+    assert_eq!(page.attribute("sign-in-link", "target"), "_blank");
+
+    // The proxy knows nothing of a token that was pasted.
+    house.paste(ALICE_WITHOUT).await;
+    let page = house.file(ALICE_WITHOUT, "t", "b").await;
+    assert_eq!((page.0.status, page.code().as_str()), (422, "pasted-token-refused"));
+    assert_eq!(page.0.value("www-authenticate"), None);
+}
+
 #[tokio::test]
 async fn other_refusals_are_said_in_words_and_no_other_token_is_tried() {
     let with_url = |message: &str| format!(r#"{{"message":"{message} canary",{SWAGGER}}}"#);

@@ -206,6 +206,41 @@ async fn with_an_old_wider_consent_the_identity_arrives_the_token_does_not_and_t
 }
 
 #[tokio::test]
+async fn after_a_revocation_the_next_press_leads_to_the_sign_in_and_the_one_after_files() {
+    for version in VERSIONS {
+        let mut story = Story::begin(version, true).await;
+        story.sign_in("/", "alice").await;
+        story.demo.forge.revoke_grant("alice", CLIENT_ID).unwrap();
+        let page = story.file("Once more").await;
+        assert_eq!(page.status(), 401, "{version:?}: {}", page.text());
+        assert_message(&page, "passed-token-refused");
+        assert!(page.text().contains("value=\"Once more\""), "what was written is kept");
+        // The proxy asks the forge behind the answer: until that is done the app says the same again.
+        let mut page = page;
+        let again = loop {
+            let form = page.form("/feedback").unwrap().with("body", "It works.");
+            let again = story.browser.submit(&form).await;
+            if again.reason().is_some() {
+                break again;
+            }
+            assert_message(&again, "passed-token-refused");
+            page = again;
+        };
+        assert_eq!((again.status(), again.reason().as_deref()), (401, Some("sign_in_required")));
+        assert!(again.text().contains("has not reached the app"), "{}", again.text());
+        // In a tab beside the form; what was typed is sent as it stands there.
+        let alice = story.account("alice");
+        let anew = page.link("sign-in-link").unwrap();
+        story.browser.sign_in(&anew, "alice", &alice.password).await;
+        let form = page.form("/feedback").unwrap().with("body", "It works.");
+        let page = story.browser.submit(&form).await;
+        assert_message(&page, "filed");
+        assert_eq!(story.issues(), [filed("Once more", "alice")]);
+        story.demo.stop().await;
+    }
+}
+
+#[tokio::test]
 async fn a_newcomer_who_must_change_the_password_lands_where_they_wanted() {
     for version in VERSIONS {
         let mut story = Story::begin(version, true).await;

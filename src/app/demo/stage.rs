@@ -187,6 +187,7 @@ key = {{ file = "session_key" }}
 path = "/"
 upstream = "unix:{upstream}"
 forge_token = true
+renew_on_401 = true
 groups = true
 
 [admin]

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use axum::extract::rejection::FormRejection;
 use axum::extract::{Form, Query, State};
 use axum::response::{IntoResponse, Redirect, Response};
-use http::header::{CACHE_CONTROL, CONTENT_TYPE};
-use http::{Extensions, StatusCode, Uri};
+use http::header::{CACHE_CONTROL, CONTENT_TYPE, WWW_AUTHENTICATE};
+use http::{Extensions, HeaderValue, StatusCode, Uri};
 use serde::Deserialize;
 use tokio::sync::watch;
 
@@ -14,7 +14,8 @@ use crate::base::byo::{ByoError, ByoSlot, ByoState};
 use crate::base::clock::Clock;
 use crate::base::secret_file::SecretFolder;
 use crate::base::tasks::Tasks;
-use crate::demo::cockpit::filing::{self, Doubt, Filer, Outcome};
+use crate::demo::cockpit::answer::Refusal;
+use crate::demo::cockpit::filing::{self, Doubt, Filer, Outcome, Reason};
 use crate::demo::cockpit::forge_calls::{ForgeIssues, Issue};
 use crate::demo::cockpit::once::{Fate, Forms, Turn};
 use crate::demo::cockpit::pages::{
@@ -23,12 +24,15 @@ use crate::demo::cockpit::pages::{
 use crate::demo::cockpit::words::{Message, Places, Tone, of_outcome, say};
 use crate::wire::ForgeToken;
 use crate::wire::consume::Visitor;
-use crate::wire::credential::{Asker, ByoToken, ByoTokens, ForgeCredential};
+use crate::wire::credential::{Asker, ByoToken, ByoTokens, ForgeCredential, Source};
 
 /// The forge cuts titles here, without a word. Source: docs/FORGEJO.md 6.
 const MAX_TITLE_BYTES: usize = 255;
 /// More text than this is no feedback.
 const MAX_BODY_BYTES: usize = 64 * 1024;
+
+/// Tells the proxy that its token is dead: it renews it if it believes cockpit (`renew_on_401`). RFC 6750 §3.
+const DEAD_TOKEN: HeaderValue = HeaderValue::from_static("Bearer error=\"invalid_token\"");
 
 /// What all handlers share.
 #[derive(Debug)]
@@ -151,13 +155,20 @@ pub(super) async fn feedback(
     };
     let outcome = settled(fate).await;
     let message = of_outcome(&outcome, &cockpit.places);
+    let passed_is_dead =
+        outcome == Outcome::NotFiled(Reason::Refused(Refusal::DeadToken, Source::PassThrough));
     let (status, written) = match outcome {
         Outcome::Filed { .. } => (StatusCode::CREATED, FeedbackForm::default()),
         // Not 502: that would speak of cockpit itself, and a proxy might put a page of its own in place.
         Outcome::Doubtful(_) => (StatusCode::ACCEPTED, written(issue)),
+        Outcome::NotFiled(_) if passed_is_dead => (StatusCode::UNAUTHORIZED, written(issue)),
         Outcome::NotFiled(_) => (StatusCode::UNPROCESSABLE_ENTITY, written(issue)),
     };
-    home_page(&cockpit, &extensions, status, Some(message), written).await
+    let mut page = home_page(&cockpit, &extensions, status, Some(message), written).await;
+    if passed_is_dead {
+        page.headers_mut().insert(WWW_AUTHENTICATE, DEAD_TOKEN);
+    }
+    page
 }
 
 async fn file(cockpit: Shared, filer: Filer, issue: Issue, tell: watch::Sender<Option<Outcome>>) {

@@ -77,7 +77,7 @@ impl Cockpit {
             forge,
             slot: Arc::new(ByoSlot::new(SecretFolder::new(&settings.slot_dir))),
             forms: once::Forms::new(entropy.as_ref()),
-            places: words::Places::new(settings.forge_url.clone(), owner, name),
+            places: words::Places::new(settings.forge_url.clone(), owner, name, &settings.proxy_prefix),
             repository: format!("{owner}/{name}"),
             sign_out: format!("{}/auth/logout", settings.proxy_prefix),
             clock,

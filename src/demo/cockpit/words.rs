@@ -51,6 +51,8 @@ pub(super) struct Link {
     pub(super) id: &'static str,
     pub(super) href: String,
     pub(super) text: String,
+    /// In a tab of its own: what was written on this page is kept.
+    pub(super) new_tab: bool,
 }
 
 /// The pages that messages lead to.
@@ -60,12 +62,14 @@ pub(super) struct Places {
     forge: Url,
     /// The repository's issues.
     pub(super) issues: Url,
+    /// The proxy's endpoint that begins a sign-in; it leads back to the feedback page.
+    sign_in: String,
 }
 
 impl Places {
-    pub(super) fn new(forge: Url, owner: &str, repository: &str) -> Self {
+    pub(super) fn new(forge: Url, owner: &str, repository: &str, proxy_prefix: &str) -> Self {
         let issues = below(&forge, &[owner, repository, "issues"]);
-        Self { forge, issues }
+        Self { forge, issues, sign_in: format!("{proxy_prefix}/auth/login?return_to=%2F") }
     }
 
     /// Where a visitor makes tokens and revokes what was granted to applications.
@@ -86,7 +90,8 @@ pub(super) fn say(tone: Tone, code: &'static str, title: &str, text: &'static st
 }
 
 fn with_link(message: Message, id: &'static str, href: &Url, text: &str) -> Message {
-    Message { link: Some(Link { id, href: href.to_string(), text: text.to_owned() }), ..message }
+    let link = Link { id, href: href.to_string(), text: text.to_owned(), new_tab: false };
+    Message { link: Some(link), ..message }
 }
 
 /// What an outcome means for the visitor.
@@ -144,6 +149,25 @@ fn no_token(places: &Places) -> Message {
     with_link(message, "token-link", &places.applications(), "Make a token on the forge")
 }
 
+/// What helps whether the proxy believes cockpit (`renew_on_401`) or finds out later: a token that was renewed by then is
+/// replaced, and one whose consent was revoked is asked for anew.
+fn sign_in_anew(places: &Places) -> Message {
+    let message = say(
+        Tone::Bad,
+        "passed-token-refused",
+        "Not filed: the forge does not take your token any more",
+        "Nothing was filed. Perhaps you revoked this application at the forge. Sign in again in a new tab, with the \
+         link here; then press “File it” again in this one, where your text stays below.",
+    );
+    let link = Link {
+        id: "sign-in-link",
+        href: places.sign_in.clone(),
+        text: "Sign in again (in a new tab)".to_owned(),
+        new_tab: true,
+    };
+    Message { link: Some(link), ..message }
+}
+
 fn refused(refusal: Refusal, by: Source, places: &Places) -> Message {
     let bad = |code, title, text| say(Tone::Bad, code, title, text);
     match refusal {
@@ -158,12 +182,7 @@ fn refused(refusal: Refusal, by: Source, places: &Places) -> Message {
             &places.applications(),
             "Make a token on the forge",
         ),
-        Refusal::DeadToken => bad(
-            "passed-token-refused",
-            "Not filed: the forge does not take your token any more",
-            "Press “File it” again: the next request brings a fresh one. If it happens again, sign out and sign in. \
-             Your text is below.",
-        ),
+        Refusal::DeadToken => sign_in_anew(places),
         Refusal::MissingScope => with_link(
             bad(
                 "missing-scope",
@@ -231,7 +250,7 @@ mod tests {
     use super::*;
 
     fn places() -> Places {
-        Places::new("http://forge.test/git/".parse().unwrap(), "acme", "feedback")
+        Places::new("http://forge.test/git/".parse().unwrap(), "acme", "feedback", "/_hero")
     }
 
     #[test]
