@@ -47,6 +47,8 @@ await story(async (house) => {
   const theirs = await other.tab();
   await other.enter(theirs, "/", bob);
   assert.equal(await source(theirs), "none");
+  assert.match(await words(theirs, "#token-source"), /holds somebody else's/);
+  await other.look(theirs, "cockpit-slot-taken");
   await theirs.getByRole("link", { name: "Settings" }).click();
   assert.equal(await theirs.locator("#byo-state").getAttribute("data-state"), "not-yours");
   assert.ok(!(await theirs.content()).includes(token.slice(-4)), "not even its end");
@@ -60,4 +62,6 @@ await story(async (house) => {
   assert.equal(await source(page), "none");
   await theirs.reload();
   assert.equal(await theirs.locator("#byo-state").getAttribute("data-state"), "empty");
+  await theirs.getByRole("link", { name: "Feedback" }).click();
+  assert.match(await words(theirs, "#token-source"), /paste one under Settings/);
 });

@@ -479,7 +479,13 @@ async fn the_pasted_token_is_seen_and_changed_by_its_owner_only() {
         let refused = house.post("/settings/token", other, &[("token", "other")]).await;
         assert_eq!((refused.0.status, refused.code().as_str()), (403, "byo-not-yours"));
         assert_eq!(house.post("/settings/token/remove", other, &[]).await.0.status, 403);
-        assert_eq!(house.file(other, "t", "b").await.code(), "no-token");
+        // Nobody is told to paste where there is nothing to paste into.
+        let home = house.get("/", other).await.html();
+        assert!(home.contains("holds somebody else&#39;s") && !home.contains("paste one"), "{home}");
+        let page = house.file(other, "t", "b").await;
+        assert_eq!((page.0.status, page.code().as_str()), (422, "slot-taken"));
+        page.keeps("t", "b");
+        assert!(!page.html().contains("paste it") && !page.html().contains("token-link"), "{}", page.html());
     }
     assert!(forge.is_untouched());
     for key in ["USER_FORGE_TOKEN", "USER_FORGE_TOKEN_OWNER"] {

@@ -156,7 +156,7 @@ async fn with_the_flag_off_cockpit_says_what_to_do_and_uses_the_token_that_the_v
         let alice = std::mem::replace(&mut story.browser, Story::browser(&story.demo));
         let home = story.sign_in("/", "nina").await;
         assert_source(&home, "none");
-        assert_message(&story.file("As somebody else").await, "no-token");
+        assert_message(&story.file("As somebody else").await, "slot-taken");
         assert_eq!(story.issues().len(), 1);
         story.browser = alice;
         assert_source(&story.browser.navigate(&story.at("/")).await, "pasted");

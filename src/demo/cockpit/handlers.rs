@@ -21,7 +21,7 @@ use crate::demo::cockpit::once::{Fate, Forms, Turn};
 use crate::demo::cockpit::pages::{
     self, FeedbackForm, Home, Plain, Shell, SlotWords, TokenWords, View, render,
 };
-use crate::demo::cockpit::words::{Message, Places, Tone, of_outcome, say};
+use crate::demo::cockpit::words::{Message, Places, Tone, of_outcome, say, slot_taken};
 use crate::wire::ForgeToken;
 use crate::wire::consume::Visitor;
 use crate::wire::credential::{Asker, ByoToken, ByoTokens, ForgeCredential, Source};
@@ -67,6 +67,12 @@ impl Cockpit {
         answer.inspect_err(log_slot).ok()
     }
 
+    /// Whether somebody else's token lies where this visitor would paste one.
+    async fn slot_is_taken(&self, extensions: &Extensions) -> bool {
+        let filer = Filer::of(extensions);
+        self.with_slot(move |slot| slot.state(filer.asker())).await == Some(ByoState::NotYours)
+    }
+
     fn shell(&self, here: &'static str, extensions: &Extensions) -> Shell {
         Shell { here, visitor: extensions.get::<Visitor>().cloned(), sign_out: self.sign_out.clone() }
     }
@@ -90,10 +96,12 @@ async fn home_page(
     written: FeedbackForm,
 ) -> Response {
     let credential = ForgeCredential::find(extensions.get().cloned(), cockpit, Asker::of(extensions)).await;
+    let is_none = credential.source() == Source::None;
+    let slot_is_taken = is_none && cockpit.slot_is_taken(extensions).await;
     let page = Home {
         shell: cockpit.shell("/", extensions),
         message,
-        token: TokenWords::of(&credential, cockpit.clock.now()),
+        token: TokenWords::of(&credential, slot_is_taken, cockpit.clock.now()),
         form: FeedbackForm { id: cockpit.forms.give_out(), ..written },
         issues_page: cockpit.places.issues.to_string(),
         repository: cockpit.repository.clone(),
@@ -154,7 +162,10 @@ pub(super) async fn feedback(
         }
     };
     let outcome = settled(fate).await;
-    let message = of_outcome(&outcome, &cockpit.places);
+    let message = match &outcome {
+        Outcome::NotFiled(Reason::NoToken) if cockpit.slot_is_taken(&extensions).await => slot_taken(),
+        outcome => of_outcome(outcome, &cockpit.places),
+    };
     let passed_is_dead =
         outcome == Outcome::NotFiled(Reason::Refused(Refusal::DeadToken, Source::PassThrough));
     let (status, written) = match outcome {

@@ -82,7 +82,8 @@ pub(super) struct Expiry {
 }
 
 impl TokenWords {
-    pub(super) fn of(credential: &ForgeCredential, now: Timestamp) -> Self {
+    /// Without a token it matters whether somebody else's lies where one could be pasted.
+    pub(super) fn of(credential: &ForgeCredential, slot_is_taken: bool, now: Timestamp) -> Self {
         match credential {
             ForgeCredential::PassThrough(passed) => Self {
                 source: "pass-through",
@@ -93,6 +94,14 @@ impl TokenWords {
             ForgeCredential::Byo(_) => Self {
                 source: "pasted",
                 text: "No token came through the proxy; the one that you pasted under Settings is used.",
+                expiry: None,
+                scopes: None,
+            },
+            ForgeCredential::None if slot_is_taken => Self {
+                source: "none",
+                text: "There is no forge token for you: none came through the proxy, and the one place for a pasted token \
+                       holds somebody else's. To file feedback, ask them to remove it under Settings, or whoever runs this \
+                       machine to remove it or to let the proxy pass on each visitor's own.",
                 expiry: None,
                 scopes: None,
             },

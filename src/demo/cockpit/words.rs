@@ -149,6 +149,18 @@ fn no_token(places: &Places) -> Message {
     with_link(message, "token-link", &places.applications(), "Make a token on the forge")
 }
 
+/// The slot has room for one token, and it is somebody else's: pasting is no way out.
+pub(super) fn slot_taken() -> Message {
+    say(
+        Tone::Bad,
+        "slot-taken",
+        "Not filed: there is no forge token for you",
+        "The proxy passed none on, and the one place for a pasted token holds somebody else's. They can remove it under \
+         Settings; whoever runs this machine can remove it too, or let the proxy pass on each visitor's own. Your text is \
+         below.",
+    )
+}
+
 /// What helps whether the proxy believes cockpit (`renew_on_401`) or finds out later: a token that was renewed by then is
 /// replaced, and one whose consent was revoked is asked for anew.
 fn sign_in_anew(places: &Places) -> Message {
@@ -275,7 +287,7 @@ mod tests {
         outcomes.push(Outcome::NotFiled(Reason::NoToken));
         outcomes.push(Outcome::NotFiled(Reason::Unreachable));
         outcomes.extend([Doubt::TimedOut, Doubt::CutShort, Doubt::OddAnswer].map(Outcome::Doubtful));
-        let mut codes = std::collections::HashSet::new();
+        let mut codes = std::collections::HashSet::from([slot_taken().code]);
         for outcome in &outcomes {
             let message = of_outcome(outcome, &places());
             assert!(codes.insert(message.code), "{} is said twice", message.code);
