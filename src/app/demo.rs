@@ -40,6 +40,8 @@ pub struct DemoSettings {
     pub token_lifetime: Duration,
     /// The flag.
     pub pass_through: bool,
+    /// Whether the first account once allowed the app more than it asks for today.
+    pub old_consent: bool,
     /// Which release line the fake forge plays.
     pub version: FakeVersion,
     /// Where the proxy listens if it can; another port is picked if not. 0: any.
@@ -57,6 +59,7 @@ impl Default for DemoSettings {
         Self {
             token_lifetime: Duration::from_hours(1),
             pass_through: true,
+            old_consent: false,
             version: FakeVersion::V15,
             proxy_port: 8080,
             admin_port: 8081,
@@ -85,6 +88,9 @@ impl fmt::Debug for DemoAccount {
 pub const REPOSITORY: (&str, &str) = ("acme-dev", "feedback");
 /// The application's client id at the fake forge.
 pub const CLIENT_ID: &str = "hero-proxy-demo";
+
+/// What an account allowed the app long ago, where that is to be tried.
+const OLD_CONSENT: &str = "openid profile email groups read:user write:issue write:repository";
 
 /// What keeps a demo from starting.
 #[derive(Debug, Error)]
@@ -151,6 +157,10 @@ impl Demo {
         let client_secret = random_text::<32>(&OsEntropy);
         let People { accounts, operator, admin_token } =
             stage::furnish(&forge, [&url, &admin_url], &client_secret)?;
+        if settings.old_consent {
+            let [first, _] = &accounts;
+            forge.set_grant_scope(first.login, CLIENT_ID, OLD_CONSENT)?;
+        }
 
         let socket = folder.path().join("cockpit.sock");
         let (owner, name) = REPOSITORY;

@@ -1,7 +1,8 @@
 //! `hero_proxy demo`.
 
 use std::process::{Command, ExitCode, Stdio};
-use std::time::Duration;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use clap::{Args, ValueEnum};
@@ -24,6 +25,9 @@ pub(crate) struct DemoArgs {
     /// Whether the proxy passes visitors' tokens on; off: the app falls back to a pasted one.
     #[arg(long, value_enum, default_value = "on")]
     pub(crate) flag: Flag,
+    /// Let the first account have allowed the app more, long ago: its token is withheld, and a page says why.
+    #[arg(long)]
+    pub(crate) old_consent: bool,
     /// Open the address in a browser.
     #[arg(long)]
     pub(crate) open: bool,
@@ -42,12 +46,26 @@ enum BadLifetime {
     Duration(#[from] UnitError),
     #[error("a token lives for whole seconds, and for one at least")]
     Seconds,
+    #[error("a token lives for 10 years at most: 3650d")]
+    TooLong,
 }
+
+/// Beyond this the end of a token is no date that anybody reads, and some day none at all.
+const LONGEST_LIFETIME: Duration = Duration::from_hours(24 * 3650);
+
+/// An opener that fails later than this has opened something before: it stays until the browser is closed.
+const OPENS_WITHIN: Duration = Duration::from_secs(10);
 
 /// Reads a lifetime of whole seconds, as the forge announces them.
 fn lifetime(text: &str) -> Result<Duration, BadLifetime> {
     let span = unit::duration(text)?;
-    if span.is_zero() || span.subsec_millis() != 0 { Err(BadLifetime::Seconds) } else { Ok(span) }
+    if span.is_zero() || span.subsec_millis() != 0 {
+        Err(BadLifetime::Seconds)
+    } else if span > LONGEST_LIFETIME {
+        Err(BadLifetime::TooLong)
+    } else {
+        Ok(span)
+    }
 }
 
 pub(crate) fn demo(args: &DemoArgs) -> anyhow::Result<ExitCode> {
@@ -67,6 +85,7 @@ pub(crate) fn demo(args: &DemoArgs) -> anyhow::Result<ExitCode> {
         let settings = DemoSettings {
             token_lifetime: args.token_lifetime,
             pass_through: args.flag == Flag::On,
+            old_consent: args.old_consent,
             ..DemoSettings::default()
         };
         let demo = Demo::start(&settings).await?;
@@ -124,7 +143,7 @@ fn for_visitors(demo: &Demo, settings: &DemoSettings) -> String {
            2. The app greets you by name and says where its token came from{source}.
            3. Write feedback: the issue appears on the forge under your name.
            4. Sign out: you get a page with a button, and stay signed out until you press it.
-
+{old}
   Look at  the forge     {forge}
            who am I      {url}_hero/auth/whoami
            token life    {life} s; it is renewed before it ends (try --token-lifetime 20s)
@@ -138,11 +157,19 @@ fn for_visitors(demo: &Demo, settings: &DemoSettings) -> String {
         source = if settings.pass_through {
             ": through the proxy"
         } else {
-            ": the flag is off, so it has none until you paste the one above in its settings"
+            ":\n              the flag is off, so it has none until you paste the one above in its settings"
         },
+        old = if settings.old_consent && settings.pass_through { OLD_CONSENT } else { "" },
         life = settings.token_lifetime.as_secs(),
     )
 }
+
+/// What to look for when the first account has allowed more than the app asks for today.
+const OLD_CONSENT: &str = "
+  Look for alice has an old consent at the forge that allows more than the app asks for today. After her sign-in
+           a page says so, and the app gets no token. Revoke the app at the forge as the page says, sign out, and
+           sign in again: now the app has her token.
+";
 
 fn for_operators(demo: &Demo) -> String {
     format!(
@@ -174,7 +201,16 @@ fn open(url: &str) {
         .stdout(Stdio::null())
         .stderr(Stdio::null())
         .spawn();
-    if opener.is_err() {
-        say::error("  No browser could be opened: open the address yourself.\n");
-    }
+    let failed = || say::error("  No browser could be opened: open the address yourself.\n");
+    let Ok(mut opener) = opener else { return failed() };
+    // On a thread of its own: an opener may stay as long as the browser does.
+    let begun = Instant::now();
+    let waiting = thread::Builder::new().name("opener".to_owned()).spawn(move || {
+        let opened = opener.wait().is_ok_and(|status| status.success());
+        if !opened && begun.elapsed() < OPENS_WITHIN {
+            failed();
+        }
+    });
+    // Without a thread nobody looks at what becomes of it; the address is on the screen.
+    drop(waiting);
 }

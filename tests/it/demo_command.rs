@@ -16,6 +16,9 @@ use crate::support::raw::RawClient;
 /// The ports that the demo would like to have. They are taken here, by this test or by somebody else.
 const LIKED: [u16; 3] = [8080, 8081, 3000];
 
+/// The longest line that it prints; a terminal of 80 breaks what is longer by itself.
+const MOST_COLUMNS: usize = 120;
+
 struct Demo {
     program: Program,
     /// Where it may put its files.
@@ -29,12 +32,20 @@ struct Demo {
 
 impl Demo {
     async fn start(arguments: &[&str]) -> Self {
+        Self::start_with(arguments, &[]).await
+    }
+
+    async fn start_with(arguments: &[&str], variables: &[(&str, &str)]) -> Self {
         let taken = LIKED.iter().filter_map(|port| TcpListener::bind(("127.0.0.1", *port)).ok()).collect();
         let folder = tempfile::tempdir().unwrap();
         let arguments = [&["demo"], arguments].concat();
-        let program = Program::start(&arguments, &[("TMPDIR", folder.path().to_str().unwrap())]);
+        let variables = [&[("TMPDIR", folder.path().to_str().unwrap())], variables].concat();
+        let program = Program::start(&arguments, &variables);
         program.says("Ctrl-C", 1).await;
         let said = program.text();
+        for line in said.lines() {
+            assert!(line.chars().count() <= MOST_COLUMNS, "{line}");
+        }
         let url = |label: &str| {
             let line =
                 said.lines().find(|line| line.contains(label)).unwrap_or_else(|| panic!("{label}: {said}"));
@@ -184,4 +195,37 @@ async fn every_part_of_the_demo_answers_to_its_own_name_only() {
     let through = RawClient::unix(&socket).await.ask(ask(format!("localhost:{proxy}"))).await;
     assert_eq!(through.status, 200);
     demo.end(Signal::INT).await;
+}
+
+#[tokio::test]
+async fn an_old_consent_can_be_tried() {
+    let demo = Demo::start(&["--old-consent"]).await;
+    assert!(demo.said.contains("an old consent"), "{}", demo.said);
+    let notice = demo.sign_in("alice").await;
+    assert_eq!(notice.reason().as_deref(), Some("consent_wider"), "{}", notice.text());
+    demo.end(Signal::INT).await;
+}
+
+#[tokio::test]
+async fn an_opener_that_fails_is_told_and_stops_nothing() {
+    let tools = tempfile::tempdir().unwrap();
+    let opener = tools.path().join("xdg-open");
+    fs::write(&opener, "#!/bin/sh\nexit 3\n").unwrap();
+    fs::set_permissions(&opener, fs::Permissions::from_mode(0o755)).unwrap();
+    let path = format!("{}:{}", tools.path().display(), std::env::var("PATH").unwrap());
+    for path in [path.as_str(), "/nowhere"] {
+        let demo = Demo::start_with(&["--open"], &[("PATH", path)]).await;
+        demo.program.says("No browser could be opened", 1).await;
+        assert_eq!(demo.sign_in("alice").await.status(), 200);
+        demo.end(Signal::INT).await;
+    }
+}
+
+#[tokio::test]
+async fn a_life_that_no_token_has_is_refused_with_words() {
+    for (life, words) in [("0s", "for one at least"), ("3651d", "10 years"), ("99999999999d", "10 years")] {
+        let program = Program::start(&["demo", "--token-lifetime", life], &[]);
+        assert_eq!(program.ended().await, Ok(2), "{life}: {}", program.text());
+        assert!(program.text().contains(words), "{life}: {}", program.text());
+    }
 }
