@@ -193,3 +193,28 @@ async fn a_new_signing_key_changes_the_key_set_and_voids_tokens() {
     forge.rotate_key();
     assert_ne!(keys().await, before);
 }
+
+#[tokio::test]
+async fn a_person_who_looks_around_finds_words_wherever_they_look() {
+    let forge = forge().await;
+    forge
+        .add_repository(NewRepository { owner: "ada".to_owned(), name: "notes".to_owned(), private: false })
+        .unwrap();
+    let session = sign_in(&forge).await;
+    let look = async |path: &str| {
+        let ask = client().get(forge.url().join(path).unwrap()).header("cookie", &session);
+        let response = ask.send().await.unwrap();
+        (response.status().as_u16(), response.text().await.unwrap())
+    };
+    let (status, page) = look("ada/notes").await;
+    assert!(status == 200 && page.contains("Issues of ada/notes"), "{status} {page}");
+    for path in ["ada/nothing", "nobody", "explore/repos", "a/b/c/d"] {
+        let (status, page) = look(path).await;
+        assert!(status == 404 && page.contains("<h1>Not found</h1>"), "{path}: {status} {page}");
+    }
+    // Browsers ask for it on every page, and call a 404 an error.
+    assert_eq!(look("favicon.ico").await, (204, String::new()));
+    // A link to here says that a token can be made by hand.
+    let (_, page) = look("user/settings/applications").await;
+    assert!(page.contains("no tokens by hand") && page.contains("demo --flag off"), "{page}");
+}

@@ -28,6 +28,9 @@ pub(super) fn applications(forge: &Forge, ask: &Ask) -> Answer {
             .form(&action, &form_guard(forge, ask))
             .add("<button type=\"submit\">Revoke</button></form></div>\n");
     }
+    let page =
+        page.say("A real forge makes tokens by hand here, too. This one makes no tokens by hand; `hero_proxy demo --flag off` \
+                  prints one to paste.");
     Ok(Reply::html(StatusCode::OK, page.page("Applications")))
 }
 
@@ -93,6 +96,6 @@ pub(super) fn issues(forge: &Forge, ask: &Ask) -> Reply {
     Reply::html(StatusCode::OK, page.add("</ul>").page("Issues"))
 }
 
-fn not_found() -> Reply {
+pub(super) fn not_found() -> Reply {
     Reply::html(StatusCode::NOT_FOUND, Html::new().add("<h1>Not found</h1>").page("Not found"))
 }

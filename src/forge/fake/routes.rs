@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::State;
+use axum::http::StatusCode;
 use axum::routing::{MethodFilter, MethodRouter, get, on, post};
 
 use super::ask::Ask;
@@ -39,9 +40,12 @@ pub(super) fn router(forge: Arc<Forge>) -> Router {
         )
         .route("/user/settings/applications", step_get(account_pages::applications))
         .route(revoke, step_post(account_pages::revoke))
+        .route("/favicon.ico", get(|| async { StatusCode::NO_CONTENT }))
+        .route("/{owner}/{repo}", plain_get(account_pages::issues))
         .route("/{owner}/{repo}/issues", plain_get(account_pages::issues))
         .route("/{owner}/{repo}/issues/{number}", plain_get(account_pages::issue))
         .nest("/api/v1", api_routes())
+        .fallback(|| async { account_pages::not_found() })
         .with_state(forge)
 }
 
