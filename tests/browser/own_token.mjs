@@ -34,7 +34,7 @@ await story(async (house) => {
   await page.getByLabel("Paste a token").fill(token);
   await page.getByRole("button", { name: "Save" }).click();
   assert.equal(await page.locator("#byo-state").getAttribute("data-state"), "yours");
-  assert.match(await words(page, "#byo-state"), new RegExp(`ends in ${token.slice(-4)}$`));
+  assert.match(await words(page, "#byo-state"), new RegExp(`its last letters are ${token.slice(-4)}$`));
   await visitor.look(page, "settings-set");
 
   await page.getByRole("link", { name: "Feedback" }).click();

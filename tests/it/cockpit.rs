@@ -356,6 +356,18 @@ async fn a_scope_that_is_known_to_be_missing_is_not_tried() {
     assert_eq!(tokens(&forge), [PASTED]);
 }
 
+#[tokio::test]
+async fn the_end_of_a_token_is_told_in_seconds_and_then_in_minutes() {
+    let house = house("http://forge.test".into()).await;
+    for (left, words) in
+        [(0, "now"), (1, "in 1 second"), (2, "in 2 seconds"), (119, "in 119 seconds"), (120, "in 2 minutes")]
+    {
+        let headers = ALICE.replace("1790003600", &(NOW_SECS + left).to_string());
+        let home = house.get("/", &headers).await.html();
+        assert!(home.contains(&format!(">{words}</span>")), "{left}: {home}");
+    }
+}
+
 /// Holds: K7, X7.
 #[tokio::test]
 async fn neither_page_nor_log_holds_a_token_or_the_forges_words() {
@@ -467,7 +479,7 @@ async fn the_pasted_token_is_seen_and_changed_by_its_owner_only() {
     house.paste(ALICE_WITHOUT).await;
     let page = house.get("/settings?done=saved", ALICE_WITHOUT).await;
     assert_eq!((page.code().as_str(), state(ALICE_WITHOUT).await.as_str()), ("byo-saved", "yours"));
-    assert!(page.html().contains("set, ends in beef"));
+    assert!(page.html().contains("set, its last letters are beef"));
     assert_eq!(house.get("/", ALICE_WITHOUT).await.source(), "pasted");
     assert_eq!(house.get("/", ALICE).await.source(), "pass-through");
 
@@ -514,7 +526,7 @@ async fn a_token_from_before_the_sign_in_is_used_for_nobody_and_gives_way_to_a_v
     assert!(forge.is_untouched(), "the old token is used for nobody");
     let own = "another-canary-0123456789abcdef0123cafe";
     assert_eq!(house.post("/settings/token", ALICE_WITHOUT, &[("token", own)]).await.0.status, 303);
-    assert!(house.get("/settings", ALICE_WITHOUT).await.html().contains("set, ends in cafe"));
+    assert!(house.get("/settings", ALICE_WITHOUT).await.html().contains("set, its last letters are cafe"));
     assert_eq!(house.get("/", ALICE_WITHOUT).await.source(), "pasted");
     for other in [BOB_WITHOUT, ""] {
         let page = house.get("/settings", other).await;

@@ -121,7 +121,8 @@ fn expiry(passed: &PassedToken, now: Timestamp) -> Option<Expiry> {
     let left_secs = at_secs.saturating_sub(now.secs());
     let text = match left_secs {
         0 => "now".to_owned(),
-        1..=119 => format!("in {left_secs} seconds"),
+        1 => "in 1 second".to_owned(),
+        2..=119 => format!("in {left_secs} seconds"),
         _ => format!("in {} minutes", left_secs / 60),
     };
     Some(Expiry { at_secs, text })
@@ -153,7 +154,7 @@ impl SlotWords {
             Some(ByoState::Empty) => words("empty", "not set", PASTE, true, false),
             Some(ByoState::Yours { ends_in: None }) => words("yours", "set", "Replace it", true, true),
             Some(ByoState::Yours { ends_in: Some(end) }) => {
-                words("yours", &format!("set, ends in {end}"), "Replace it", true, true)
+                words("yours", &format!("set, its last letters are {end}"), "Replace it", true, true)
             }
             Some(ByoState::Spoiled) => words(
                 "spoiled",
