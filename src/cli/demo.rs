@@ -166,9 +166,9 @@ fn for_visitors(demo: &Demo, settings: &DemoSettings) -> String {
 
 /// What to look for when the first account has allowed more than the app asks for today.
 const OLD_CONSENT: &str = "
-  Look for alice has an old consent at the forge that allows more than the app asks for today. After her sign-in
-           a page says so, and the app gets no token. Revoke the app at the forge as the page says, sign out, and
-           sign in again: now the app has her token.
+  Look for a page about an old consent: alice once allowed more at the forge than the app asks for today. So the
+           app gets no token of hers at first. Revoke the app at the forge as the page says, sign out, sign in
+           again: now it does.
 ";
 
 fn for_operators(demo: &Demo) -> String {
