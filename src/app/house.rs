@@ -61,7 +61,7 @@ pub enum StartError {
     Origin(#[from] UnsafeOrigin),
     /// The admin part's records.
     #[cfg(feature = "admin")]
-    #[error("admin.path: {0}")]
+    #[error("admin.path")]
     Records(#[source] crate::base::sqlite::OpenError),
 }
 

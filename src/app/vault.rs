@@ -21,13 +21,13 @@ const MAX_SESSIONS_IN_MEMORY: usize = 100_000;
 #[non_exhaustive]
 pub enum VaultError {
     /// The key's file is missing, open to others, or cannot be written.
-    #[error("session.key: {0}")]
+    #[error("session.key")]
     KeyFile(#[source] SecretFileError),
     /// The place of secrets that it is in does not give it.
-    #[error("session.key: {0}")]
+    #[error("session.key")]
     KeyPlace(#[source] SecretError),
     /// What is there is no key.
-    #[error("session.key: {place} holds no key that serves: {bad}")]
+    #[error("session.key: {place} holds no key that serves")]
     Key {
         /// Where.
         place: String,
@@ -48,7 +48,7 @@ pub enum VaultError {
     },
     /// The store's file does not serve.
     #[cfg(feature = "store-sqlite")]
-    #[error("session.path: {0}")]
+    #[error("session.path")]
     Sqlite(#[from] crate::session::sqlite::OpenError),
     /// This program was built without the store.
     #[cfg(not(feature = "store-sqlite"))]

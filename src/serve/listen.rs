@@ -84,10 +84,21 @@ impl Listener {
 
 async fn bind_unix(path: &Path, mode: u32) -> io::Result<Listener> {
     remove_stale(path).await?;
-    let listener = UnixListener::bind(path)?;
+    let listener = UnixListener::bind(path).map_err(|error| no_folder(path, error))?;
     let file = SocketFile(path.to_owned());
     std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode))?;
     Ok(Listener::Unix(listener, file))
+}
+
+/// The system says "no such file" where it is the folder that is missing.
+fn no_folder(path: &Path, error: io::Error) -> io::Error {
+    match path.parent() {
+        Some(folder) if error.kind() == io::ErrorKind::NotFound => {
+            let words = "there is no such folder; make it, let systemd make it (RuntimeDirectory=), or correct the path";
+            io::Error::new(io::ErrorKind::NotFound, format!("{}: {words}", folder.display()))
+        }
+        _ => error,
+    }
 }
 
 /// Removes a socket's file that a dead process left behind: a socket, and nobody answers.

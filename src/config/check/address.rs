@@ -1,12 +1,14 @@
-//! Addresses as the operator writes them: origins, URLs, upstreams. Pure.
+//! Addresses as the operator writes them: origins, URLs, upstreams, and the folders of files and sockets.
 
 use std::net::IpAddr;
+use std::path::Path;
 
 use url::Host;
 
 use crate::base::url::{BadWebUrl, WebUrl};
 use crate::config::complaint::{Report, Show, Spot};
 use crate::config::raw::Located;
+use crate::serve::settings::Listen;
 
 /// Reads an `http` or `https` URL without user name, password, query and fragment. Tells what is wrong.
 pub(super) fn url(text: &Located<String>, report: &mut Report<'_>) -> Option<WebUrl> {
@@ -53,6 +55,22 @@ pub(super) fn is_plaintext_beyond_loopback(url: &WebUrl) -> bool {
 /// `host:port`, IPv6 in brackets, the port always there.
 pub(super) fn authority(url: &WebUrl) -> Option<String> {
     Some(format!("{}:{}", url.parts().host_str()?, url.parts().port_or_known_default()?))
+}
+
+/// The folder of a file or a socket that is to be made, if it is not there.
+pub(super) fn missing_folder(path: &Path) -> Option<&Path> {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    (!folder.is_dir()).then_some(folder)
+}
+
+/// Warns of a socket whose folder is not there: no error, since the service manager may make it at the start only.
+pub(super) fn warn_of_missing_folder(listen: &Listen, spot: &Spot, report: &mut Report<'_>) {
+    let Listen::Unix(path) = listen else { return };
+    if let Some(folder) = missing_folder(path) {
+        let what = format!("{}: there is no such folder, and without it nothing starts", folder.display());
+        let fix = "make the folder, or let systemd make it (RuntimeDirectory=), or correct the path";
+        report.warn(spot, what, fix);
+    }
 }
 
 #[cfg(test)]

@@ -3,8 +3,8 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::secret;
 use super::server::{self, Server};
+use super::{address, secret};
 use crate::base::path::RouteTable;
 use crate::base::url::WebUrl;
 use crate::config::complaint::Report;
@@ -199,8 +199,9 @@ pub(super) fn place(
 
 fn socket(text: &Located<String>, report: &mut Report<'_>) -> Option<Listen> {
     let socket = text.value.parse().ok().filter(|listen| matches!(listen, Listen::Unix(_)));
-    if socket.is_none() {
-        report.error(&text.spot, "not a Unix socket", "write \"unix:/run/hero_proxy/admin.sock\"");
+    match &socket {
+        Some(socket) => address::warn_of_missing_folder(socket, &text.spot, report),
+        None => report.error(&text.spot, "not a Unix socket", "write \"unix:/run/hero_proxy/admin.sock\""),
     }
     socket
 }

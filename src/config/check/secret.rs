@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use super::address;
 use crate::base::seal::KeyRing;
 use crate::base::secret::SecretText;
 use crate::base::secret_file::{self, Reason};
@@ -111,6 +112,9 @@ pub(super) fn session_key(key: &SecretReference, spot: &Spot, store: &Path, repo
         Err(SecretError::File(error))
             if matches!((&error.reason, key), (Reason::Missing, SecretReference::File(_))) =>
         {
+            if !has_folder(&error.path, spot, report) {
+                return;
+            }
             if store.exists() {
                 let what = format!("{key}: there is no such file, but there is a store");
                 report.warn(spot, what, "put the key back; the start is refused if anything is in the store");
@@ -128,18 +132,23 @@ pub(super) fn store_file(path: &Path, spot: &Spot, report: &mut Report<'_>) {
     match secret_file::check_private(path) {
         Ok(()) => {}
         Err(error) if matches!(error.reason, Reason::Missing) => {
-            let folder =
-                path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-            if !folder.is_dir() {
-                let what = format!("{}: there is no such folder", folder.display());
-                report.error(spot, what, "make the folder, or correct the path");
-            }
+            has_folder(path, spot, report);
         }
         Err(error) => {
             let (what, fix) = source::about(&error);
             report.error(spot, what, fix);
         }
     }
+}
+
+/// Whether there is a folder to make this file in; tells if not.
+fn has_folder(path: &Path, spot: &Spot, report: &mut Report<'_>) -> bool {
+    let missing = address::missing_folder(path);
+    if let Some(folder) = missing {
+        let what = format!("{}: there is no such folder", folder.display());
+        report.error(spot, what, "make the folder, or correct the path");
+    }
+    missing.is_none()
 }
 
 #[cfg(test)]

@@ -299,6 +299,19 @@ fn tokens_and_cookies_travel_in_the_clear_on_loopback_only_unless_the_operator_s
     expect(&route("forge_token = [\"user:alice\"]\nallow_plaintext = true"), &[]);
 }
 
+#[test]
+fn a_socket_without_a_folder_is_told_before_the_start_refuses_it() {
+    let server = |line: &str| with("[server]\n", &format!("[server]\n{line}\n"));
+    expect(
+        &server("listen = [\"unix:/nofolder/x\"]"),
+        &[("2:11 server.listen[0]: /nofolder: there is no such folder", "")],
+    );
+    expect(
+        &server("health = \"unix:/nofolder/x\""),
+        &[("2:10 server.health: /nofolder: there is no such folder", "")],
+    );
+}
+
 /// Holds: X5.
 #[test]
 fn a_secret_that_is_missing_open_short_or_literal_is_refused_and_never_shown() {
@@ -477,6 +490,9 @@ fn a_bad_session_key_an_open_store_and_a_bad_ca_file_are_refused() {
         ],
     );
     expect_at(&desk, &session("path = \"none/x.db\""), &[("16:8 session.path: ", "")]);
+    let key = session("path = \"x.db\"\nkey = { file = \"none/k\" }");
+    let folder = desk.path("none").display().to_string();
+    expect_at(&desk, &key, &[(&format!("17:7 session.key: {folder}: there is no such folder"), "")]);
     expect_at(
         &desk,
         &session("store = \"redis\""),

@@ -165,5 +165,6 @@ fn the_example_itself_passes_the_command_but_for_its_secrets() {
     let example = project_file("proxy.example.toml");
     let done = hero_proxy(&["check", "--config", &example.display().to_string()]);
     assert_eq!(done.status.code(), Some(1));
-    assert!(text(&done.stdout).ends_with(": 1 error, no warnings\n"), "{}", text(&done.stdout));
+    // The client secret, and the folder that the session key is to lie in.
+    assert!(text(&done.stdout).ends_with(": 2 errors, no warnings\n"), "{}", text(&done.stdout));
 }

@@ -90,7 +90,11 @@ fn the_example_and_the_presets_load_without_complaints() {
         let desk = Desk::new();
         let text = fs::read_to_string(project_file(name)).unwrap();
         let text = text.replace("/var/lib/hero_proxy/", &format!("{}/", desk.path("").display()));
-        let checked = desk.check(&text);
+        let mut checked = desk.check(&text);
+        // systemd makes this folder at the start.
+        checked
+            .complaints
+            .retain(|complaint| !complaint.what.starts_with("/run/hero_proxy: there is no such folder"));
         assert!(
             checked.config.is_some() && checked.complaints.is_empty(),
             "{name}: {:#?}",
