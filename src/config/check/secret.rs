@@ -37,7 +37,7 @@ pub(super) fn reference(
             Ok(reference) => Some(reference),
             Err(error) => {
                 let fix = format!(
-                    "write LoadCredential={name}:/path in the systemd unit, or use {{ file = \"...\" }}"
+                    "write LoadCredential={name}:/path in the systemd unit, or use {{ file = \"...\" }}; by hand type `CREDENTIALS_DIRECTORY=/folder hero_proxy check ...`"
                 );
                 report.error(&words.spot, error.to_string(), fix);
                 None
