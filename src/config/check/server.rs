@@ -127,12 +127,11 @@ fn health(server: &Section<'_>, listen: &[Listen], report: &mut Report<'_>) -> O
 
 fn address_to_listen_on(text: &Located<String>, report: &mut Report<'_>) -> Option<Listen> {
     let listen = text.value.parse().ok();
-    match &listen {
-        Some(listen) => address::warn_of_missing_folder(listen, &text.spot, report),
-        None => {
-            let fix = "write \"ADDRESS:PORT\" with a numeric address, \"[IPv6]:PORT\" or \"unix:/path\"";
-            report.error(&text.spot, "not an address to listen on", fix);
-        }
+    if let Some(listen) = &listen {
+        address::warn_of_missing_folder(listen, &text.spot, report);
+    } else {
+        let fix = "write \"ADDRESS:PORT\" with a numeric address, \"[IPv6]:PORT\" or \"unix:/path\"";
+        report.error(&text.spot, "not an address to listen on", fix);
     }
     listen
 }
