@@ -154,9 +154,16 @@ impl<'t> Report<'t> {
     }
 
     /// The text is no TOML.
-    pub(super) fn syntax(&mut self, spot: &Spot, message: &str) {
+    pub(super) fn syntax(&mut self, spot: &Spot, message: &str, fix: &str) {
         let what = format!("this is no TOML: {}", message.replace('\n', " "));
-        self.add(Severity::Error, About::Syntax, spot, &what, "correct this line", Vec::new());
+        self.add(Severity::Error, About::Syntax, spot, &what, fix, Vec::new());
+    }
+
+    /// This name stands at the byte `first` too, which TOML does not allow.
+    pub(super) fn twice(&mut self, spot: &Spot, first: usize) {
+        let (place, _) = locate(self.text, &(first..first));
+        let what = format!("this is no TOML: the name stands in line {} already", place.line);
+        self.add(Severity::Error, About::Syntax, spot, &what, "remove one of the two", Vec::new());
     }
 
     /// Something is wrong, and these were probably meant.
@@ -190,6 +197,8 @@ impl<'t> Report<'t> {
         self.complaints.retain(|complaint| match complaint.about {
             About::Syntax => true,
             About::Missing => broken.is_empty(),
+            // What could not be read may be just what a warning misses.
+            About::Word if complaint.severity == Severity::Warning && !broken.is_empty() => false,
             About::Word => complaint.place.is_none_or(|place| !broken.contains(&place.line)),
         });
         self.complaints.sort_by_key(|complaint| complaint.place.map(|place| (place.line, place.column)));

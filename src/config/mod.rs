@@ -17,6 +17,7 @@ pub mod unit;
 
 mod hush;
 mod raw;
+mod statement;
 
 use std::io::{ErrorKind, Read as _};
 use std::path::Path;

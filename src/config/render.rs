@@ -90,8 +90,10 @@ fn marked(complaint: &Complaint) -> Option<(String, String)> {
     }
     let before = line.chars().take(place.column - 1).map(|c| if c == '\t' { '\t' } else { ' ' });
     let marks = match width.checked_sub(place.column - 1) {
-        Some(room) if room > 0 => before.chain(std::iter::repeat_n('^', place.length.min(room))).collect(),
-        _ => String::new(),
+        // What is missing at the end of a line stands just behind it.
+        Some(0) => before.chain(['^']).collect(),
+        Some(room) => before.chain(std::iter::repeat_n('^', place.length.min(room))).collect(),
+        None => String::new(),
     };
     Some((line.clone(), marks))
 }

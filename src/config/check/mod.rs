@@ -23,6 +23,7 @@ use crate::config::keys::{self, Kind};
 use crate::config::log::{AccessLog, Format, Level, LogSettings};
 use crate::config::raw::{Section, Sections};
 use crate::config::source::Source;
+use crate::config::statement::{self, Statements};
 use crate::config::{Config, forward, gate};
 
 /// What came of a text.
@@ -38,10 +39,23 @@ pub struct Checked {
 /// opens a connection but to hero_proc, if a secret is there.
 pub fn check(text: &str, source: &Source) -> Checked {
     let mut report = Report::on(text);
-    let (document, errors) = DeTable::parse_recoverable(text);
+    let statements = Statements::of(text);
+    for open in &statements.open {
+        let spot = syntax_spot(text, open.at..open.at + 1);
+        report.syntax(&spot, "this list has no end", "write the `]` that is missing");
+    }
+    // The parser would take all that follows for elements of the list.
+    let legible = statement::without(text, &statements.open);
+    let (document, errors) = DeTable::parse_recoverable(&legible);
     for error in errors {
         let spot = syntax_spot(text, error.span().unwrap_or(text.len()..text.len()));
-        report.syntax(&spot, error.message());
+        match spot.span.as_ref().and_then(|span| statements.first(span.start)) {
+            Some((path, first)) if error.message().starts_with("duplicate key") => {
+                let spot = Spot { key: path.to_owned(), ..spot };
+                report.twice(&spot, first);
+            }
+            _ => report.syntax(&spot, error.message(), "correct this line"),
+        }
     }
     let sections = Sections::read(document.get_ref(), text.len(), &mut report);
     let config = config(&sections, source, &mut report).filter(|_| !report.has_errors());

@@ -125,6 +125,26 @@ fn a_text_that_is_no_toml_is_told_line_by_line_and_the_rest_is_still_read() {
     expect("[server\n", &[("1:8 : this is no TOML", "")]);
 }
 
+/// Holds: V1.
+#[test]
+fn a_list_without_an_end_is_told_once_where_it_begins() {
+    let text = with("[\"org:acme\"]", "[\"org:acme\"") + "[features]\nforge_token_pass_through = true\n";
+    expect(&text, &[("10:9 : this is no TOML: this list has no end", "")]);
+    let text = text.replace("path = \"/\"", "path = \"/");
+    expect(&text, &[("10:9 : this is no TOML: this list has no end", ""), ("13:10 : this is no TOML", "")]);
+}
+
+/// Holds: V1.
+#[test]
+fn a_name_that_stands_twice_is_told_with_its_path_and_the_line_of_the_first() {
+    let text = and("upstream = \"http://127.0.0.1:9001\"\n[access]\n");
+    let at = |line| format!("this is no TOML: the name stands in line {line} already");
+    expect(
+        &text,
+        &[(&format!("15:1 routes[0].upstream: {}", at(14)), ""), (&format!("16:2 access: {}", at(9)), "")],
+    );
+}
+
 /// Holds: G13.
 #[test]
 fn without_a_list_of_who_may_pass_nothing_starts() {
