@@ -39,7 +39,8 @@ pub struct Checked {
 /// opens a connection but to hero_proc, if a secret is there.
 pub fn check(text: &str, source: &Source) -> Checked {
     let mut report = Report::on(text);
-    let statements = Statements::of(text);
+    // What the parser can read needs no second reader.
+    let statements = if DeTable::parse(text).is_ok() { Statements::default() } else { Statements::of(text) };
     for open in &statements.open {
         let spot = syntax_spot(text, open.at..open.at + 1);
         report.syntax(&spot, "this list has no end", "write the `]` that is missing");
