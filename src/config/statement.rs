@@ -171,7 +171,7 @@ mod tests {
         assert_eq!(places, ["[\"a]\", # ]\n  \"ü\"\n", "[[2]\n"]);
         let kept = without(text, &open);
         assert_eq!(kept.len(), text.len());
-        assert!(kept.starts_with("[access]\nallow = 0 ") && kept.ends_with("y = 0    \nz = 1\n"), "{kept}");
+        assert!(kept.starts_with("[access]\nallow = 0 ") && kept.ends_with("y = 0   \nz = 1\n"), "{kept}");
     }
 
     #[test]
