@@ -1,4 +1,4 @@
-//! An endless answer that ends with its visitor's session. `cargo run --example stream`
+//! An endless answer that says goodbye when its visitor's session ends. `cargo run --example stream`
 #![allow(clippy::print_stdout, reason = "an example talks to whoever started it")]
 
 use std::convert::Infallible;
@@ -67,7 +67,7 @@ async fn news(request: Request<Untrailed<Incoming>>) -> Result<Response<News>, I
 /// # Errors
 /// The listener's.
 pub async fn serve(listener: TcpListener, keeper: ForgeKeeper) -> std::io::Result<()> {
-    // Without this line no request has a `SessionEnd`.
+    // Without this line no request has a `SessionEnd`, and the news break off in the middle.
     let gate = ForgeAuthLayer::new(keeper.telling_ends());
     let mut connections = JoinSet::new();
     loop {

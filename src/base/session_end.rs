@@ -1,4 +1,4 @@
-//! Word of a session's end, for whatever hangs on the session longer than a request takes: a WebSocket, a stream of
+//! Word of a session's end, for whatever hangs on the session longer than most requests take: a WebSocket, a stream of
 //! events, a long download.
 
 use std::fmt;
@@ -12,8 +12,9 @@ pub trait TellsEnds: Send + Sync + 'static {
     fn ended(&self, session: [u8; 32]) -> Answer<'static, ()>;
 }
 
-/// In the extensions of a request that passed with a session, if the gatekeeper was told to say so. Whoever never asks
-/// costs nothing more.
+/// What the answer to a request hangs on that passed with a session. The layer asks it once an answer takes more than one
+/// piece; or it lies in the request's extensions, for the service behind, if the gatekeeper hands it over. Nothing is kept
+/// for whoever never asks.
 #[derive(Clone)]
 pub struct SessionEnd {
     teller: Arc<dyn TellsEnds>,

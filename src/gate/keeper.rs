@@ -162,8 +162,9 @@ pub(super) type Loaded = Result<Option<Known>, ()>;
 pub struct ForgeKeeper {
     pub(super) terms: Arc<Terms>,
     pub(super) shared: Arc<Shared>,
-    /// Who tells the service behind of the ends of sessions; none unless that is wanted.
-    tells: Option<Arc<Teller>>,
+    /// Who tells of the ends of sessions; none inside, where no request comes in.
+    teller: Option<Arc<Teller>>,
+    hands_over_ends: bool,
 }
 
 impl ForgeKeeper {
@@ -202,7 +203,7 @@ impl ForgeKeeper {
             under_way: Exchanges::default(),
             activity: OnceLock::new(),
         };
-        Ok(Self::of(Arc::new(terms), Arc::new(shared)))
+        Ok(Self::at_the_door(terms, Arc::new(shared)))
     }
 
     /// The same keeper under another configuration: it shares sessions, tokens and all work under way.
@@ -212,26 +213,32 @@ impl ForgeKeeper {
     pub fn with(&self, settings: Settings) -> Result<Self, UnsafeOrigin> {
         let terms = Terms::new(settings)?;
         self.shared.ask_for(&terms.scope);
-        let next = Self::of(Arc::new(terms), Arc::clone(&self.shared));
-        Ok(if self.tells.is_some() { next.telling_ends() } else { next })
+        let next = Self::at_the_door(terms, Arc::clone(&self.shared));
+        Ok(Self { hands_over_ends: self.hands_over_ends, ..next })
     }
 
-    /// The same keeper, and the service behind the gate finds a [`SessionEnd`] in the extensions of each request that
-    /// passes with a session, by which it can be told when that session ends.
+    /// The same keeper, and the service behind the gate sees to the ends of sessions itself: it finds a [`SessionEnd`] in the
+    /// extensions of each request that passes with a session, by which it is told when that session ends. Without this an
+    /// answer under way breaks off then.
     #[must_use]
     pub fn telling_ends(mut self) -> Self {
-        let teller = Teller { terms: Arc::clone(&self.terms), shared: Arc::clone(&self.shared) };
-        self.tells = Some(Arc::new(teller));
+        self.hands_over_ends = true;
         self
     }
 
     fn end_of(&self, key: SessionKey) -> Option<SessionEnd> {
-        let teller: Arc<Teller> = Arc::clone(self.tells.as_ref()?);
+        let teller: Arc<Teller> = Arc::clone(self.teller.as_ref()?);
         Some(SessionEnd::new(teller, key.0))
     }
 
+    fn at_the_door(terms: Terms, shared: Arc<Shared>) -> Self {
+        let terms = Arc::new(terms);
+        let teller = Teller { terms: Arc::clone(&terms), shared: Arc::clone(&shared) };
+        Self { teller: Some(Arc::new(teller)), ..Self::of(terms, shared) }
+    }
+
     pub(super) fn of(terms: Arc<Terms>, shared: Arc<Shared>) -> Self {
-        Self { terms, shared, tells: None }
+        Self { terms, shared, teller: None, hands_over_ends: false }
     }
 
     /// From now on somebody hears of visitors: at a sign-in, and once a minute and session while it is used. Only the first
@@ -401,6 +408,10 @@ impl Gatekeeper for ForgeKeeper {
         let ticket = ticket(forwarded);
         asked.session_end = self.end_of(key);
         self.later(ticket, move |keeper, ticket| async move { keeper.signed_in(key, ticket).await })
+    }
+
+    fn hands_over_ends(&self) -> bool {
+        self.hands_over_ends
     }
 
     fn explain(&self, fault: &Fault, asked: &Asked) -> Answer {

@@ -29,8 +29,8 @@ use crate::wire::scrub::{request_id, scrub, scrub_answer};
 /// Puts a gate in front of a service.
 ///
 /// The service behind sees requests that may pass, with what the gatekeeper says of the visitor and nothing that a
-/// client said in its place. Its own answers are scrubbed of our cookies and names. What may not pass is answered here;
-/// the gate adds no error of its own. A panic, here or behind, ends the request that it happens in with a 500 that
+/// client said in its place. Its own answers are scrubbed of our cookies and names, and break off when the session that they
+/// were asked for with ends. What may not pass is answered here; the gate adds no error of its own. A panic, here or behind, ends the request that it happens in with a 500 that
 /// explains itself; it is told with the request's id.
 #[derive(Clone, Debug)]
 pub struct ForgeAuthLayer<K> {
@@ -92,11 +92,11 @@ where
         let mut asked = Asked { request_id, reader: reader::of(&head), signed_in: false, session_end: None };
         let begun = crash::catch(|| match self.keeper.decide(&head, scrubbed, &mut asked) {
             Decision::Now(Verdict::Pass(injection)) => {
-                hand_over(&mut head, &mut asked, &injection);
+                hand_over(&self.keeper, &mut head, &mut asked, &injection);
                 Step::Inner { inner: pass(&mut self.inner, head, Untrailed::new(body), injection) }
             }
             Decision::Now(Verdict::PassOnTrial(injection, trial)) => {
-                hand_over(&mut head, &mut asked, &injection);
+                hand_over(&self.keeper, &mut head, &mut asked, &injection);
                 let (inner, again) = pass_on_trial(&mut self.inner, head, body, injection, trial);
                 Step::OnTrial { inner, again }
             }
@@ -115,9 +115,14 @@ where
     }
 }
 
-/// Hands the session's end to the service behind; a request that passes as nobody's hangs on nobody's session.
-fn hand_over(head: &mut Parts, asked: &mut Asked, injection: &Injection) {
-    if let Some(end) = asked.session_end.take().filter(|_| injection.visitor.is_some()) {
+/// The session's end goes to the service behind, if that wants to see to it; else the answer hangs on the session. A request
+/// that passes as nobody's hangs on nobody's.
+fn hand_over<K: Gatekeeper>(keeper: &K, head: &mut Parts, asked: &mut Asked, injection: &Injection) {
+    if injection.visitor.is_none() {
+        asked.session_end = None;
+    } else if keeper.hands_over_ends()
+        && let Some(end) = asked.session_end.take()
+    {
         head.extensions.insert(end);
     }
 }
@@ -290,13 +295,13 @@ where
                         (Verdict::Pass(injection), Some(held)) => {
                             let Held { mut inner, mut head, body } = *held;
                             this.asked.signed_in = injection.visitor.is_some();
-                            hand_over(&mut head, this.asked, &injection);
+                            hand_over(this.keeper, &mut head, this.asked, &injection);
                             Step::Inner { inner: pass(&mut inner, head, Untrailed::new(body), injection) }
                         }
                         (Verdict::PassOnTrial(injection, trial), Some(held)) => {
                             let Held { mut inner, mut head, body } = *held;
                             this.asked.signed_in = injection.visitor.is_some();
-                            hand_over(&mut head, this.asked, &injection);
+                            hand_over(this.keeper, &mut head, this.asked, &injection);
                             let (inner, again) = pass_on_trial(&mut inner, head, body, injection, trial);
                             Step::OnTrial { inner, again }
                         }
@@ -317,7 +322,11 @@ fn crashed<K: Gatekeeper>(crash: &Crash, keeper: &K, asked: &Asked) -> Answer {
 }
 
 /// The way back: a fault becomes an answer that explains itself, the backend's own answer is scrubbed.
-fn finish<K: Gatekeeper, R>(mut response: Response<R>, keeper: &K, asked: &Asked) -> Response<GateBody<R>> {
+fn finish<K: Gatekeeper, R>(
+    mut response: Response<R>,
+    keeper: &K,
+    asked: &mut Asked,
+) -> Response<GateBody<R>> {
     if let Some(fault) = response.extensions_mut().remove::<Fault>() {
         return keeper.explain(&fault, asked).map(GateBody::ours);
     }
@@ -331,5 +340,6 @@ fn finish<K: Gatekeeper, R>(mut response: Response<R>, keeper: &K, asked: &Asked
     if asked.signed_in && !headers.contains_key(header::CACHE_CONTROL) {
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("private"));
     }
-    response.map(GateBody::theirs)
+    let session = asked.session_end.take();
+    response.map(|body| GateBody::theirs(body, session))
 }

@@ -44,6 +44,7 @@ mod sign_in;
 mod steady;
 mod stranger;
 mod terms;
+mod tie;
 mod trial;
 mod unsaved;
 mod uses;

@@ -83,7 +83,7 @@ pub struct Asked {
     pub reader: Reader,
     /// Whether the answer is for somebody who is signed in, so that no shared cache may keep it (RFC 9111 §3.5).
     pub signed_in: bool,
-    /// What the service behind may be told of, if the request passes as somebody's.
+    /// What the answer hangs on, if the request passes as somebody's.
     pub session_end: Option<SessionEnd>,
 }
 
@@ -110,6 +110,12 @@ pub trait Gatekeeper: Clone {
 
     /// Decides on a scrubbed request. The body is not looked at.
     fn decide(&self, head: &Parts, scrubbed: Scrubbed, asked: &mut Asked) -> Decision<Self::Later>;
+
+    /// Whether the service behind sees to the ends of sessions: it finds them in the extensions of its requests, and no
+    /// answer of its is cut off.
+    fn hands_over_ends(&self) -> bool {
+        false
+    }
 
     /// The answer to a fault that a room behind the gate reports.
     fn explain(&self, fault: &Fault, asked: &Asked) -> Answer;

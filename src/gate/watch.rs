@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 use tokio::sync::watch::{Receiver, Sender};
-use tracing::error;
+use tracing::{error, info};
 
 use crate::base::account::Standing;
 use crate::base::crash::Caught;
@@ -70,9 +70,12 @@ impl Watch {
 
     /// Tells those who wait that a session is over.
     pub(super) fn tell(&self, key: SessionKey) {
-        if let Some(entry) = self.lock().sessions.remove(&key) {
-            entry.end.send_replace(true);
+        let Some(entry) = self.lock().sessions.remove(&key) else { return };
+        let under_way = entry.end.receiver_count();
+        if under_way > 0 {
+            info!(session = %key, under_way, "what hangs on a session ends with it");
         }
+        entry.end.send_replace(true);
     }
 
     /// Who is waited for, once those have gone whom nobody waits for any more; none: the task ends.

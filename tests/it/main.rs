@@ -49,6 +49,7 @@ mod forwarding;
 mod headers;
 mod id_token;
 mod killing;
+mod lasting;
 mod layer;
 mod lifecycle;
 mod noback;
