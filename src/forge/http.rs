@@ -181,13 +181,13 @@ impl fmt::Debug for Transport {
 
 /// What a status means that the asker cannot use: for now (5xx, 408, 429), or nothing sensible.
 pub(crate) fn odd_status(status: StatusCode) -> ForgeError {
+    // The registered words (RFC 9110 §15), not those of the answer.
+    let words = status.canonical_reason();
     match status.as_u16() {
-        408 | 429 => ForgeError::Unavailable("it asks to wait"),
-        500.. => ForgeError::Unavailable("a server error"),
+        408 | 429 => ForgeError::Unavailable(words.unwrap_or("it asks to wait")),
+        500.. => ForgeError::Unavailable(words.unwrap_or("a server error")),
         300..=399 => ForgeError::Garbled("a redirect"),
-        401 | 403 => ForgeError::Garbled("a refusal"),
-        404 => ForgeError::Garbled("nothing is there"),
-        _ => ForgeError::Garbled("an unexpected status"),
+        _ => ForgeError::Garbled(words.unwrap_or("an unexpected status")),
     }
 }
 
@@ -240,18 +240,21 @@ mod tests {
     }
 
     #[test]
-    fn only_statuses_that_pass_by_themselves_count_as_unavailable() {
-        for (status, transient) in [
-            (500, true),
-            (503, true),
-            (599, true),
-            (429, true),
-            (408, true),
-            (303, false),
-            (404, false),
-            (401, false),
+    fn only_statuses_that_pass_by_themselves_count_as_unavailable_and_each_is_named() {
+        for (status, transient, words) in [
+            (500, true, "Internal Server Error"),
+            (502, true, "Bad Gateway"),
+            (599, true, "a server error"),
+            (429, true, "Too Many Requests"),
+            (408, true, "Request Timeout"),
+            (303, false, "a redirect"),
+            (404, false, "Not Found"),
+            (401, false, "Unauthorized"),
+            (418, false, "I'm a teapot"),
+            (299, false, "an unexpected status"),
         ] {
             let error = odd_status(StatusCode::from_u16(status).unwrap());
+            assert!(error.to_string().contains(words), "{error}");
             assert_eq!(matches!(error, ForgeError::Unavailable(_)), transient, "{status}");
             assert!(error.is_transient(), "neither proves anything about anybody");
         }

@@ -169,9 +169,13 @@ async fn an_account_that_was_made_and_whose_answer_was_lost_is_found_and_points_
 #[tokio::test]
 async fn a_forge_that_fails_without_making_anything_is_told_as_that_and_again_works() {
     let desk = Desk::new(FakeVersion::V15).await;
-    for fault in [Fault::html(500), Fault::html(502), Fault::json(503, "{}")] {
+    for (fault, words) in [
+        (Fault::html(500), "Internal Server Error"),
+        (Fault::html(502), "Bad Gateway"),
+        (Fault::json(503, "{}"), "Service Unavailable"),
+    ] {
         desk.forge.break_next(Endpoint::AdminUsers, fault, 1);
-        assert_eq!(desk.create("alice").await.unwrap_err(), AdminError::Unavailable("a server error"));
+        assert_eq!(desk.create("alice").await.unwrap_err(), AdminError::Unavailable(words));
     }
     desk.forge.break_next(Endpoint::AdminUsers, Fault::Close, 1);
     assert_eq!(desk.create("alice").await.unwrap_err(), AdminError::Uncertain, "it may be at work still");
