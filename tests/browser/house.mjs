@@ -5,6 +5,9 @@ import assert from "node:assert/strict";
 import { mkdirSync, readFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { text } from "node:stream/consumers";
+import { CspEvaluator } from "csp_evaluator/dist/evaluator.js";
+import { Severity } from "csp_evaluator/dist/finding.js";
+import { CspParser } from "csp_evaluator/dist/parser.js";
 import { chromium } from "playwright-core";
 
 const AXE = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
@@ -94,6 +97,7 @@ class Visitor {
     this.authorizations = [];
     context.on("request", (request) => this.#watch(request));
     context.on("response", (response) => {
+      this.#judgePolicy(response);
       if (response.status() < 400) return;
       const { host, pathname } = new URL(response.url());
       const places = { [new URL(house.forge).host]: "forge", [new URL(house.admin).host]: "admin" };
@@ -111,6 +115,22 @@ class Visitor {
       // Those are counted by their answers.
       if (message.type() === "error" && !known) this.troubles.push(`console: ${message.text()}`);
     });
+  }
+
+  /** What Google's checker finds in the policy of a page that is not the forge's. */
+  #judgePolicy(response) {
+    const policy = response.headers()["content-security-policy"];
+    const type = response.headers()["content-type"] ?? "";
+    const places = [this.house.url, this.house.admin].map((url) => new URL(url).origin);
+    if (!type.startsWith("text/html") || !places.includes(new URL(response.url()).origin)) return;
+    if (!policy) this.troubles.push(`no policy: ${bare(response.url())}`);
+    // Judged as at an operator's: no page is on plain http there.
+    const { csp } = new CspParser((policy ?? "").replaceAll("http://", "https://"));
+    for (const { description, directive, severity } of new CspEvaluator(csp).evaluate()) {
+      // It says so of any script that has an address, however exactly that is written.
+      const isKnown = severity === Severity.MEDIUM_MAYBE && description.startsWith("No bypass found");
+      if (severity < Severity.INFO && !isKnown) this.troubles.push(`policy of ${bare(response.url())}: ${directive}: ${description}`);
+    }
   }
 
   #watch(request) {
