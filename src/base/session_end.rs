@@ -13,8 +13,8 @@ pub trait TellsEnds: Send + Sync + 'static {
 }
 
 /// What the answer to a request hangs on that passed with a session. The layer asks it once an answer takes more than one
-/// piece; or it lies in the request's extensions, for the service behind, if the gatekeeper hands it over. Nothing is kept
-/// for whoever never asks.
+/// piece, and it lies in the extensions of an answer that may take its time, for the server; or in those of the request, for
+/// the service behind, if the gatekeeper hands it over. Nothing is kept for whoever never asks.
 #[derive(Clone)]
 pub struct SessionEnd {
     teller: Arc<dyn TellsEnds>,

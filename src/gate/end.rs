@@ -35,7 +35,7 @@ ends! {
     UNUSED "unused"
     /// It came to its absolute end while somebody used it.
     TOO_OLD "too_old"
-    /// A cookie came whose session the store does not know.
+    /// A cookie came, or an answer is under way, whose session the store does not know.
     UNKNOWN "unknown_session"
     /// The session is another origin's.
     ELSEWHERE "made_at_another_origin"

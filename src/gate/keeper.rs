@@ -226,13 +226,14 @@ impl ForgeKeeper {
         self
     }
 
-    fn end_of(&self, key: SessionKey) -> Option<SessionEnd> {
+    pub(super) fn end_of(&self, key: SessionKey) -> Option<SessionEnd> {
         let teller: Arc<Teller> = Arc::clone(self.teller.as_ref()?);
         Some(SessionEnd::new(teller, key.0))
     }
 
     fn at_the_door(terms: Terms, shared: Arc<Shared>) -> Self {
         let terms = Arc::new(terms);
+        shared.watch.judge_by(&terms);
         let teller = Teller { terms: Arc::clone(&terms), shared: Arc::clone(&shared) };
         Self { teller: Some(Arc::new(teller)), ..Self::of(terms, shared) }
     }

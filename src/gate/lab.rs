@@ -181,6 +181,9 @@ pub(super) struct Balky {
     pub mute: AtomicUsize,
     /// Whether it takes no note of sessions' uses and ends.
     pub deaf: AtomicBool,
+    /// Whether it finds no session, and how often it was asked for one meanwhile.
+    pub blind: AtomicBool,
+    pub blind_looks: AtomicUsize,
 }
 
 macro_rules! balky {
@@ -204,6 +207,14 @@ impl SessionStore for Balky {
             return Box::pin(async { Err(StoreError::Unavailable("full on purpose".into())) });
         }
         self.inner.swap_grant(account, seen, next)
+    }
+
+    fn session(&self, key: SessionKey, now: Timestamp) -> Answer<'_, Result<Option<SessionRow>, StoreError>> {
+        if self.blind.load(Ordering::SeqCst) {
+            self.blind_looks.fetch_add(1, Ordering::SeqCst);
+            return Box::pin(async { Err(StoreError::Unavailable("blind on purpose".into())) });
+        }
+        self.inner.session(key, now)
     }
 
     fn touch_session(&self, key: SessionKey, seen_at: Timestamp) -> Answer<'_, Result<bool, StoreError>> {
@@ -233,7 +244,6 @@ impl SessionStore for Balky {
 
     balky! {
         insert_session(key: SessionKey, row: SessionRow) -> ();
-        session(key: SessionKey, now: Timestamp) -> Option<SessionRow>;
         sessions_of(account: AccountKey, now: Timestamp) -> Vec<(SessionKey, SessionRow)>;
         remove_sessions_of(account: AccountKey, except: Option<SessionKey>) -> u64;
         sessions_after(after: Option<SessionKey>, now: Timestamp, most: usize) -> Vec<(SessionKey, SessionRow)>;
@@ -295,6 +305,8 @@ impl Lab {
             refuses: AtomicUsize::new(0),
             mute: AtomicUsize::new(0),
             deaf: AtomicBool::new(false),
+            blind: AtomicBool::new(false),
+            blind_looks: AtomicUsize::new(0),
         });
         let ports = Ports {
             forge: forge.clone(),
@@ -349,9 +361,13 @@ impl Lab {
 
     /// Somebody is signed in, in some browser.
     pub(super) async fn open_session(&self) -> SessionKey {
+        self.open_session_of(account()).await
+    }
+
+    pub(super) async fn open_session_of(&self, account: Account) -> SessionKey {
         let now = self.clock.now();
         let record = SessionRecord {
-            account: account(),
+            account,
             origin: "http://localhost".to_owned(),
             browser: None,
             created_at: now,

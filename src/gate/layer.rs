@@ -321,8 +321,15 @@ fn crashed<K: Gatekeeper>(crash: &Crash, keeper: &K, asked: &Asked) -> Answer {
     keeper.explain(&reason::INTERNAL_ERROR.fault(), asked)
 }
 
+/// Whether an answer may still be on its way when all that it has to say has been said.
+fn takes_its_time<R: Body>(body: &R) -> bool {
+    /// What fits into the buffers on the way.
+    const SMALL: u64 = 64 * 1024;
+    !body.is_end_stream() && body.size_hint().exact().is_none_or(|length| length > SMALL)
+}
+
 /// The way back: a fault becomes an answer that explains itself, the backend's own answer is scrubbed.
-fn finish<K: Gatekeeper, R>(
+fn finish<K: Gatekeeper, R: Body>(
     mut response: Response<R>,
     keeper: &K,
     asked: &mut Asked,
@@ -341,5 +348,11 @@ fn finish<K: Gatekeeper, R>(
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("private"));
     }
     let session = asked.session_end.take();
+    if takes_its_time(response.body())
+        && let Some(session) = &session
+    {
+        // For the server: a body is not asked for more while its reader takes nothing.
+        response.extensions_mut().insert(session.clone());
+    }
     response.map(|body| GateBody::theirs(body, session))
 }

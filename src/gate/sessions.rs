@@ -76,14 +76,22 @@ async fn look_up(
             let seen_at = record.seen_at.max(used_at).max(shared.uses.last(key));
             NearSession::new(key, SessionRecord { seen_at, ..record }, asking)
         }
-        gone @ (Found::Live(_) | Found::Absent) => {
+        // It may well go on there.
+        Found::Live(_) => {
             shared.near.forget(key);
-            end::tell(key, if matches!(gone, Found::Absent) { end::UNKNOWN } else { end::ELSEWHERE });
+            end::tell(key, end::ELSEWHERE);
+            return Ok(None);
+        }
+        Found::Absent => {
+            shared.near.forget(key);
+            end::tell(key, end::UNKNOWN);
+            shared.watch.tell(key);
             return Ok(None);
         }
         Found::Spoilt(spoilt) => {
             error!(session = %key, reason = ?spoilt.reason, "a stored session cannot be opened; its owner signs in again");
             end::tell(key, end::UNREADABLE);
+            shared.watch.tell(key);
             shared.near.forget(key);
             return Ok(None);
         }
@@ -91,8 +99,12 @@ async fn look_up(
     if session.has_ended(now, law.idle) {
         let marked = shared.near.end(key, None);
         match shared.vault.remove_session(key).await {
-            Ok(true) => end::tell(key, session.way_out(now)),
-            Ok(false) => {}
+            Ok(removed) => {
+                if removed {
+                    end::tell(key, session.way_out(now));
+                }
+                shared.watch.tell(key);
+            }
             Err(failed) => {
                 // Another process may have seen it used, and be about to tell.
                 if marked {
@@ -109,6 +121,7 @@ async fn look_up(
         Found::Absent | Found::Spoilt(_) => {
             warn!(session = %key, account = %session.account, "a session without a usable grant");
             end::tell(key, end::NO_GRANT);
+            shared.watch.tell(key);
             return Ok(None);
         }
     };

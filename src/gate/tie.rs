@@ -2,6 +2,7 @@
 //! asked; whatever goes on after that is watched.
 
 use std::mem;
+use std::sync::{Mutex, PoisonError};
 use std::task::{Context, Poll};
 
 use crate::base::port;
@@ -13,8 +14,8 @@ pub(super) enum Tie {
     None,
     /// Nobody waits for the session's end yet.
     Loose { session: SessionEnd, has_begun: bool },
-    /// Somebody does.
-    Fast(port::Answer<'static, ()>),
+    /// Somebody does. Nobody ever waits for this lock: it makes an answer's body one that may be shared, as many demand.
+    Fast(Mutex<port::Answer<'static, ()>>),
 }
 
 impl Tie {
@@ -31,10 +32,13 @@ impl Tie {
             if next.is_ready() && !mem::replace(has_begun, true) {
                 return false;
             }
-            *self = Self::Fast(session.ended());
+            *self = Self::Fast(Mutex::new(session.ended()));
         }
         match self {
-            Self::Fast(ended) => ended.as_mut().poll(context).is_ready(),
+            Self::Fast(ended) => {
+                let ended = ended.get_mut().unwrap_or_else(PoisonError::into_inner);
+                ended.as_mut().poll(context).is_ready()
+            }
             Self::None | Self::Loose { .. } => false,
         }
     }

@@ -17,6 +17,7 @@ use tower_service::Service;
 
 use crate::base::fault::Fault;
 use crate::base::peer::{Peer, PeerCredentials};
+use crate::base::session_end::SessionEnd;
 use crate::serve::admit::admit;
 use crate::serve::body::RequestBody;
 use crate::serve::settings::Limits;
@@ -110,7 +111,10 @@ impl<S: Answers> Future for EdgeFuture<S> {
             InnerNow::Refused { answer } => answer.take(),
         };
         match (answer, this.turn.take()) {
-            (Some(answer), Some(turn)) => Poll::Ready(Ok(answer.map(|body| Owed::new(body, turn)))),
+            (Some(mut answer), Some(turn)) => {
+                let session: Option<SessionEnd> = answer.extensions_mut().remove();
+                Poll::Ready(Ok(answer.map(|body| Owed::new(body, turn, session.as_ref()))))
+            }
             // A future is not polled again after it was ready.
             _ => Poll::Pending,
         }

@@ -10,10 +10,11 @@
 //! read, and sends the rest of that body with bytes behind it that are no request. hyper then writes its own answer in front
 //! of what it still holds of the app's. Nothing is settled, so nothing is kept back, and whoever sent that gets it.
 
+use std::fmt;
 use std::io;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
@@ -21,6 +22,9 @@ use http::StatusCode;
 use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+use crate::base::port::Answer;
+use crate::base::session_end::SessionEnd;
 
 /// Who has a clone while nothing is owed: the connection, its socket and its service.
 const AT_REST: usize = 3;
@@ -38,6 +42,42 @@ struct State {
     requests: AtomicU64,
     /// Of which of them more may come that nobody reads; zero: of none.
     unread: Arc<AtomicU64>,
+    tie: Tie,
+}
+
+/// The end of the session that the answer under way hangs on, if it hangs on one. The answer's body sees to that itself, as
+/// long as it is asked for more; of a reader who takes nothing, it is not.
+#[derive(Default)]
+struct Tie {
+    is_there: AtomicBool,
+    end: Mutex<Option<Answer<'static, ()>>>,
+}
+
+impl Tie {
+    fn set(&self, end: Option<Answer<'static, ()>>) {
+        self.is_there.store(end.is_some(), Ordering::Relaxed);
+        *self.end.lock().unwrap_or_else(PoisonError::into_inner) = end;
+    }
+
+    /// Whether the session is over; if not, the task is woken when it is.
+    fn is_over(&self, cx: &mut Context<'_>) -> bool {
+        if !self.is_there.load(Ordering::Relaxed) {
+            return false;
+        }
+        let mut end = self.end.lock().unwrap_or_else(PoisonError::into_inner);
+        // Once it has told its end nothing is written any more.
+        let is_over = end.as_mut().is_none_or(|end| end.as_mut().poll(cx).is_ready());
+        if is_over {
+            *end = None;
+        }
+        is_over
+    }
+}
+
+impl fmt::Debug for Tie {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Tie")
+    }
 }
 
 impl Turn {
@@ -47,6 +87,7 @@ impl Turn {
             is_settled: AtomicBool::new(true),
             requests: AtomicU64::new(0),
             unread: Arc::default(),
+            tie: Tie::default(),
         }))
     }
 
@@ -63,6 +104,11 @@ impl Turn {
         let number = self.0.requests.load(Ordering::Relaxed);
         self.0.unread.store(number, Ordering::Relaxed);
         Unread { last: Arc::clone(&self.0.unread), number }
+    }
+
+    /// Nothing of the answer under way is written once this session is over.
+    fn tie_to(&self, session: &SessionEnd) {
+        self.0.tie.set(Some(session.ended()));
     }
 
     /// Whether all that the service has said is written.
@@ -143,6 +189,13 @@ impl<I> Held<I> {
     }
 }
 
+impl<I> Held<I> {
+    /// Nothing is written for a session that is over.
+    fn goes_on(&self, cx: &mut Context<'_>) -> io::Result<()> {
+        if self.turn.0.tie.is_over(cx) { Err(io::ErrorKind::ConnectionAborted.into()) } else { Ok(()) }
+    }
+}
+
 /// The status of a client's error, if that is how these bytes begin (RFC 9112 §4).
 fn refusal(bytes: &[u8]) -> Option<StatusCode> {
     let status = bytes.strip_prefix(b"HTTP/1.")?.get(2..5)?;
@@ -164,6 +217,7 @@ impl<I: AsyncWrite + Unpin> AsyncWrite for Held<I> {
         if self.keeps_back(bytes) {
             return Poll::Ready(Ok(bytes.len()));
         }
+        self.goes_on(cx)?;
         Pin::new(&mut self.io).poll_write(cx, bytes)
     }
 
@@ -193,6 +247,7 @@ impl<I: AsyncWrite + Unpin> AsyncWrite for Held<I> {
         if self.keeps_back(parts.first().map_or(&[], |head| head)) {
             return Poll::Ready(Ok(parts.iter().map(|part| part.len()).sum()));
         }
+        self.goes_on(cx)?;
         Pin::new(&mut self.io).poll_write_vectored(cx, parts)
     }
 }
@@ -204,12 +259,25 @@ pin_project! {
         #[pin]
         body: B,
         turn: Turn,
+        is_tied: bool,
+    }
+
+    impl<B> PinnedDrop for Owed<B> {
+        fn drop(this: Pin<&mut Self>) {
+            if this.is_tied {
+                this.turn.0.tie.set(None);
+            }
+        }
     }
 }
 
 impl<B> Owed<B> {
-    pub(super) const fn new(body: B, turn: Turn) -> Self {
-        Self { body, turn }
+    /// The body of the answer under way, which may hang on a session.
+    pub(super) fn new(body: B, turn: Turn, session: Option<&SessionEnd>) -> Self {
+        if let Some(session) = session {
+            turn.tie_to(session);
+        }
+        Self { body, turn, is_tied: session.is_some() }
     }
 }
 
@@ -235,9 +303,14 @@ impl<B: Body<Data = Bytes>> Body for Owed<B> {
 
 #[cfg(test)]
 mod tests {
+    use std::future::poll_fn;
+
+    use http_body_util::Empty;
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream, duplex};
+    use tokio::sync::watch;
 
     use super::*;
+    use crate::base::session_end::TellsEnds;
 
     const HYPERS: &[u8] = b"HTTP/1.1 431 Request Header Fields Too Large\r\ncontent-length: 0\r\n\r\n";
 
@@ -308,5 +381,48 @@ mod tests {
         let left = io.leave();
         assert_eq!((left.is_settled, left.kept_back), (false, None));
         assert_eq!(received(left, client).await, "1");
+    }
+
+    /// A session that ends when the test says so.
+    struct Session(watch::Sender<bool>);
+
+    impl TellsEnds for Session {
+        fn ended(&self, _: [u8; 32]) -> Answer<'static, ()> {
+            let mut over = self.0.subscribe();
+            Box::pin(async move { drop(over.wait_for(|over| *over).await) })
+        }
+    }
+
+    /// Holds: S13 (a reader who takes nothing).
+    #[tokio::test]
+    async fn nothing_of_an_answer_is_written_once_its_session_is_over_even_to_a_reader_who_takes_nothing() {
+        let over = watch::Sender::new(false);
+        let session = SessionEnd::new(Arc::new(Session(over.clone())), [7; 32]);
+        let (mut io, client, [turn, _service]) = held();
+        let answer = Owed::new(Empty::<Bytes>::new(), turn.owe(), Some(&session));
+        io.write_all(b"the beginning").await.unwrap();
+        let mut filling = Box::pin(async {
+            loop {
+                if let Err(failed) = io.write_all(&[0; 4096]).await {
+                    break failed;
+                }
+            }
+        });
+        let stalled = poll_fn(|cx| Poll::Ready(filling.as_mut().poll(cx).is_pending())).await;
+        assert!(stalled, "nobody reads");
+        over.send_replace(true);
+        let failed = filling.await;
+        assert_eq!(failed.kind(), io::ErrorKind::ConnectionAborted);
+        assert!(io.write(b"more").await.is_err());
+        drop((client, answer));
+
+        // The next answer is another matter.
+        let (mut io, mut client, [turn, _service]) = held();
+        drop(Owed::new(Empty::<Bytes>::new(), turn.owe(), Some(&session)));
+        let _next = Owed::new(Empty::<Bytes>::new(), turn.owe(), None);
+        io.write_all(b"next").await.unwrap();
+        let mut read = [0; 4];
+        client.read_exact(&mut read).await.unwrap();
+        assert_eq!(&read, b"next");
     }
 }
