@@ -145,7 +145,7 @@ pub(super) async fn run(
     let held = shared.unsaved.hold(NewSet {
         account,
         access: set.access,
-        asked_at: obtained.at,
+        obtained,
         life: set.life,
         refresh: set.refresh,
         source: Source::SignIn(identity),

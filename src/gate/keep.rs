@@ -12,6 +12,7 @@ use crate::base::clock::Timestamp;
 use crate::base::secret::{RefreshToken, same};
 use crate::gate::keeper::Shared;
 use crate::gate::renew::Law;
+use crate::gate::steady::Obtained;
 use crate::gate::unsaved::Held;
 use crate::gate::uses;
 use crate::session::record::{GrantRecord, ScopeVerdict};
@@ -38,7 +39,7 @@ pub(super) struct NewSet {
     pub account: Account,
     pub access: ForgeToken,
     /// When the forge was asked for it. Its life is counted from here: how long the answer took nobody knows at the forge.
-    pub asked_at: Timestamp,
+    pub obtained: Obtained,
     pub life: Duration,
     pub refresh: Option<RefreshToken>,
     pub source: Source,
@@ -152,6 +153,11 @@ pub(super) async fn save_once(shared: &Shared, law: Law, held: &Held) -> Result<
         Source::SignIn(identity) => Some(save_sign_in(shared, law, held, identity).await?),
     };
     shared.unsaved.forget(held);
+    if let Some(Kept { grant, .. }) =
+        kept.as_ref().filter(|kept| same(kept.grant.access.expose(), held.access.expose()))
+    {
+        shared.steady.stored(grant, held.obtained);
+    }
     Ok(kept)
 }
 
@@ -178,7 +184,7 @@ fn renewed(stored: GrantRecord, set: &NewSet, spent: &RefreshToken, spares: &[Re
     }
     GrantRecord {
         access: set.access.clone(),
-        access_expires_at: set.asked_at.plus(set.life),
+        access_expires_at: set.obtained.at.plus(set.life),
         access_life: set.life,
         refresh: set.refresh.clone().or(stored.refresh),
         dead: false,
@@ -207,13 +213,13 @@ async fn save_sign_in(
             account: set.account.clone(),
             identity: identity.clone(),
             access: set.access.clone(),
-            access_expires_at: set.asked_at.plus(set.life),
+            access_expires_at: set.obtained.at.plus(set.life),
             access_life: set.life,
             refresh: set.refresh.clone(),
             dead: false,
             scope: String::new(),
             verdict: ScopeVerdict::Unknown,
-            asked_at: set.asked_at,
+            asked_at: set.obtained.at,
             spares: Vec::new(),
             standing: stored.as_ref().map_or(Standing::Good, |stored| stored.standing),
             checked_at: stored.as_ref().map_or(Timestamp::default(), |stored| stored.checked_at),

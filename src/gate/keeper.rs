@@ -133,6 +133,7 @@ impl Shared {
     /// A grant as today's scope judges it, ready for requests.
     pub(super) fn judged(&self, grant: GrantRecord) -> NearAccount {
         // It ends sooner by a clock that was set back since.
+        self.steady.look(&*self.clock);
         let hidden = self.steady.hidden_since(&grant);
         let grant = GrantRecord { access_expires_at: grant.access_expires_at.minus(hidden), ..grant };
         let asked = self.scope.read().unwrap_or_else(PoisonError::into_inner);
@@ -444,6 +445,8 @@ impl ForgeKeeper {
     where
         F: Future<Output = Verdict> + Send + 'static,
     {
+        // Whoever is answered at once has somebody near who was looked up a moment ago.
+        self.shared.steady.look(&*self.shared.clock);
         let asked = ticket.asked.clone();
         let working = self.shared.tasks.spawn(Caught::new(work(self.clone(), ticket)));
         Decision::Later(Box::pin(async move {

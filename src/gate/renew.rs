@@ -211,7 +211,7 @@ async fn under_lease(
                 let held = shared.unsaved.hold(NewSet {
                     account: account.clone(),
                     access: set.access,
-                    asked_at: obtained.at,
+                    obtained,
                     life: set.life,
                     refresh: set.refresh,
                     source: Source::Renewal { spent: refresh, spares: grant.spares },

@@ -1,7 +1,7 @@
 //! By how much the clock was set back, so that no token is believed to live longer for it.
 
 use std::collections::VecDeque;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use aws_lc_rs::digest::{SHA256, digest};
@@ -22,6 +22,9 @@ const MOST: usize = 16;
 /// Accounts of which it is remembered that their token is of since, at most. A forgotten one is renewed once more.
 const ACCOUNTS: u64 = 100_000;
 
+/// Tokens of one account known again at most: as many as a browser has sign-ins under way.
+const TOKENS: usize = 10;
+
 /// For how long: few tokens live longer.
 const KEPT: Duration = Duration::from_hours(24);
 
@@ -30,11 +33,27 @@ const KEPT: Duration = Duration::from_hours(24);
 pub(super) struct Steady {
     seen: Mutex<Seen>,
     /// Tokens that were obtained since the clock was set back, at a time that it shows for the second time.
-    since: Cache<AccountKey, (Obtained, Print)>,
+    since: Cache<AccountKey, Arc<Since>>,
 }
 
 /// By which a token is known again: it is not kept for that.
 type Print = [u8; 32];
+
+/// What is known of an account's tokens of since.
+#[derive(Clone, Debug, Default)]
+struct Since {
+    /// Those that this process was given, the newest last.
+    ours: VecDeque<(Print, Obtained)>,
+    /// The first one that is stored: what is written over it is of since, too.
+    stored: Option<Stored>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Stored {
+    begun: u64,
+    version: u64,
+    obtained: Obtained,
+}
 
 #[derive(Debug)]
 struct Seen {
@@ -100,9 +119,35 @@ impl Steady {
     /// Whose it is is known too.
     pub(super) fn remember(&self, account: AccountKey, obtained: Obtained, access: &ForgeToken) {
         // Seldom: the clock has to show a time for the second time.
-        if !self.hidden(obtained.at, 0).is_zero() {
-            self.since.insert(account, (obtained, print(access)));
+        if self.hidden(obtained.at, 0).is_zero() {
+            return;
         }
+        self.change(account, |since| {
+            if since.ours.len() == TOKENS {
+                since.ours.pop_front();
+            }
+            since.ours.push_back((print(access), obtained));
+        });
+    }
+
+    /// It is stored: what was stored before is older, whatever the clock showed then.
+    pub(super) fn stored(&self, grant: &GrantRecord, obtained: Obtained) {
+        if self.hidden(obtained.at, 0).is_zero() {
+            return;
+        }
+        let (begun, version) = (grant.begun, grant.version);
+        let is_first = |known: &Stored| known.begun == begun && known.obtained.after == obtained.after;
+        self.change(grant.account.key(), |since| {
+            since.stored = since.stored.filter(is_first).or(Some(Stored { begun, version, obtained }));
+        });
+    }
+
+    fn change(&self, account: AccountKey, change: impl FnOnce(&mut Since)) {
+        self.since.entry(account).and_upsert_with(|known| {
+            let mut since = known.map(|known| Since::clone(known.value())).unwrap_or_default();
+            change(&mut since);
+            Arc::new(since)
+        });
     }
 
     /// By how much more time has passed than the clock shows since a token was obtained, at the most: one that another process
@@ -113,11 +158,8 @@ impl Steady {
         if hidden.is_zero() {
             return hidden;
         }
-        // The forge gives two who ask in one second the same token; the first to ask has stored it.
-        let is_of_since =
-            |(obtained, known): &(Obtained, Print)| obtained.at <= then || *known == print(&grant.access);
-        match self.since.get(&grant.account.key()).filter(is_of_since) {
-            Some((obtained, _)) => self.hidden(then, obtained.after),
+        match self.since.get(&grant.account.key()).and_then(|since| since.of(grant, then)) {
+            Some(obtained) => self.hidden(then, obtained.after),
             None => hidden,
         }
     }
@@ -127,6 +169,20 @@ impl Steady {
         let known = seen.set_backs.iter().skip(after.saturating_sub(seen.forgotten));
         // What was before one was before those that followed, too.
         known.skip_while(|set_back| then > set_back.until).map(|set_back| set_back.by).sum()
+    }
+}
+
+impl Since {
+    /// When a token was obtained, or what is stored before it, if it is of since.
+    fn of(&self, grant: &GrantRecord, then: Timestamp) -> Option<Obtained> {
+        // The forge gives two who ask in one second the same token; the first to ask has stored it.
+        let print = print(&grant.access);
+        let ours = self.ours.iter().find(|(known, _)| *known == print).map(|(_, obtained)| *obtained);
+        // One that began anew took the place of what was stored before it, too.
+        let over = |stored: &Stored| {
+            (grant.begun != stored.begun || grant.version > stored.version) && then >= stored.obtained.at
+        };
+        ours.or_else(|| self.stored.filter(over).map(|stored| stored.obtained))
     }
 }
 
@@ -227,6 +283,37 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn what_was_stored_before_a_token_of_since_is_older_and_what_is_written_over_that_is_not() {
+        let lab = Lab::new();
+        let clock = &lab.clock;
+        let steady = Steady::new(clock);
+        clock.advance(TEN * 2);
+        let before = lab.grant(7, 1);
+        clock.set(clock.now().minus(TEN));
+        let (obtained, ours) = (steady.obtained(Asking::now(clock), clock), lab.grant(8, 2));
+        steady.remember(ours.account.key(), obtained, &ours.access);
+        assert_eq!(steady.hidden_since(&before), TEN, "the clock showed more then");
+        steady.stored(&ours, obtained);
+        let second = GrantRecord { version: 9, ..lab.grant(9, 3) };
+        steady.stored(&second, obtained);
+        clock.advance(SLACK);
+        let others = lab.grant(9, 4);
+        let anew = GrantRecord { begun: 5, ..lab.grant(9, 4) };
+        let hidden = [&before, &ours, &others, &anew].map(|grant| steady.hidden_since(grant));
+        assert_eq!(hidden, [TEN, Duration::ZERO, Duration::ZERO, Duration::ZERO]);
+    }
+
+    #[tokio::test]
+    async fn a_grant_is_judged_by_the_clock_of_the_moment() {
+        let lab = Lab::new();
+        let grant = lab.grant(1, 1);
+        let ends_at = grant.access_expires_at;
+        lab.clock.advance(TEN);
+        lab.clock.set(lab.clock.now().minus(TEN));
+        assert_eq!(lab.shared().judged(grant).grant.access_expires_at, ends_at.minus(TEN));
+    }
+
+    #[tokio::test]
     async fn what_is_remembered_has_a_most() {
         let lab = Lab::new();
         let (clock, begun) = (&lab.clock, lab.grant(1, 1));
@@ -240,6 +327,12 @@ mod tests {
         let (obtained, ours) = (steady.obtained(Asking::now(clock), clock), lab.grant(1, 2));
         steady.remember(ours.account.key(), obtained, &ours.access);
         assert_eq!(steady.hidden_since(&ours), Duration::ZERO);
+        for number in 3..3 + u32::try_from(TOKENS).unwrap() {
+            steady.remember(ours.account.key(), obtained, &lab.grant(1, number).access);
+            let is_known = number - 2 < u32::try_from(TOKENS).unwrap();
+            assert_eq!(steady.hidden_since(&ours).is_zero(), is_known, "{number}");
+        }
+        steady.remember(ours.account.key(), obtained, &ours.access);
         set_back();
         assert_eq!(steady.hidden_since(&ours), TEN);
         assert_eq!(steady.hidden_since(&begun), TEN * u32::try_from(MOST).unwrap(), "the first is forgotten");

@@ -169,15 +169,16 @@ impl Drop for Exchange {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::gate::asking::Asking;
     use crate::gate::keep::Source;
     use crate::gate::lab::{Lab, account, set};
 
     fn held(unsaved: &Unsaved, lab: &Lab, number: u32) -> Held {
         let (set, account) = (set(number), account());
         let source = Source::SignIn(lab.grant(1, 1).identity);
-        let asked_at = crate::base::clock::Clock::now(&lab.clock);
+        let obtained = lab.shared().steady.obtained(Asking::now(&lab.clock), &lab.clock);
         let (access, life, refresh) = (set.access, set.life, set.refresh);
-        unsaved.hold(NewSet { account, access, asked_at, life, refresh, source })
+        unsaved.hold(NewSet { account, access, obtained, life, refresh, source })
     }
 
     /// Holds: R12.

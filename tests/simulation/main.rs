@@ -34,9 +34,9 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Seeds beyond the usual ones whose stories once broke a law.
-const ONCE_BROKEN: [u64; 23] = [
+const ONCE_BROKEN: [u64; 26] = [
     10_450, 12_749, 13_869, 15_141, 15_712, 17_360, 17_810, 18_192, 19_962, 20_822, 21_447, 22_179, 22_183,
-    24_029, 25_170, 26_702, 28_021, 30_910, 31_638, 32_505, 34_171, 45_183, 47_180,
+    24_029, 25_170, 26_702, 28_021, 30_910, 31_638, 32_505, 34_171, 45_065, 45_183, 47_180, 78_523, 97_614,
 ];
 
 /// Stories of an ordinary run.
